@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "archive/format.h"
+#include "base/buffer.h"
+#include "base/file.h"
+#include "base/result.h"
+#include "codec/codec.h"
+
+namespace entrofs::archive {
+
+// Reads an archive. Immutable after Open; all methods are thread-safe (with one ReadScratch per thread). Only the index
+// is held in memory; pages of the segment index are read when first needed and kept.
+class ArchiveReader {
+ public:
+  // Reads and validates header, footer, index and tables. kCorrupt, kUnsupported (version, flags) or kIo; messages
+  // begin with `name`.
+  static Result<std::unique_ptr<ArchiveReader>> Open(std::unique_ptr<RandomAccessFile> file, std::string name);
+  ~ArchiveReader();
+
+  const Index& index() const;
+  uint64_t archive_bytes() const;
+
+  // Working memory of one thread.
+  struct ReadScratch {
+    Buffer stored;
+    codec::Scratch codec;
+  };
+
+  // Decodes segment `segment` of `extent` (one of index()) into `plain`, whose size must be SegmentBytes(). The
+  // checksum is verified before decoding. kCorrupt and kIo messages name tensor, segment and archive offset. Blocks on
+  // I/O.
+  Status ReadSegment(const Extent& extent, uint64_t segment, ReadScratch& scratch, MutableByteSpan plain) const;
+
+  // Plain bytes of a segment: segment_bytes, or what is left for the last.
+  static size_t SegmentBytes(const Extent& extent, uint64_t segment);
+
+  // Reads `length` bytes at `offset` of the extent on the calling thread; convenient, not fast.
+  Status ReadRange(const Extent& extent, uint64_t offset, ReadScratch& scratch, MutableByteSpan out) const;
+
+  // Place of a stored segment in the archive file, checksum included.
+  struct StoredRange {
+    uint64_t archive_offset;
+    uint32_t stored_bytes;
+  };
+  Result<StoredRange> FindSegment(const Extent& extent, uint64_t segment) const;
+
+  const RandomAccessFile& file() const;
+
+ private:
+  struct Impl;
+  explicit ArchiveReader(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace entrofs::archive

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "archive/format.h"
+#include "base/file.h"
+#include "base/result.h"
+#include "base/thread_pool.h"
+
+namespace entrofs::archive {
+
+// Writes an archive front to back with bounded memory: segments are encoded on a pool and appended in order, so the
+// bytes do not depend on the thread count. Call order: AddTable at any time before the extent that uses it;
+// BeginFile, AddExtent / AddSharedExtent ..., EndFile per virtual file; Finish once. Not thread-safe. After an error
+// only destruction is allowed, which leaves no file behind.
+class ArchiveWriter {
+ public:
+  // `pool` must outlive the writer. The archive appears at the path of `file` on Finish.
+  ArchiveWriter(std::unique_ptr<NewFile> file, ThreadPool& pool);
+  ~ArchiveWriter();
+
+  // Writes the header. Call first.
+  Status Start();
+
+  // Identical tables get the same number.
+  uint32_t AddTable(codec::CodecKind kind, ByteSpan serialized);
+
+  // kInvalidArgument when the path is unsafe or was used before. Files may come in any order.
+  Status BeginFile(const std::string& path, uint32_t mode, int64_t mtime_ns);
+
+  // Fills the span with the bytes at `offset` of the extent. Called from pool threads, several at once, in any order and
+  // possibly more than once for the same bytes; must always give the same bytes.
+  using Source = std::function<Status(uint64_t offset, MutableByteSpan out)>;
+
+  struct ExtentOptions {
+    std::string name;
+    uint64_t plain_bytes = 0;
+    uint32_t segment_bytes = codec::kDefaultSegmentBytes;
+    codec::Layout layout;
+    std::vector<codec::PlaneEncoder> planes;
+    std::vector<uint32_t> tables;  // per plane: number from AddTable or kNoTable
+  };
+  // Reads plain_bytes from `source`, encodes and appends them. Holds at most a few segments per pool thread.
+  // Returns the extent as recorded, with its stored_bytes.
+  Result<Extent> AddExtent(const ExtentOptions& options, const Source& source);
+
+  // Appends an extent that shows the bytes of one written before (exact duplicates are stored once). `source` gives the
+  // same bytes again, for the hash of the virtual file.
+  Status AddSharedExtent(const Extent& written, const std::string& name, const Source& source);
+
+  Status EndFile();
+  Status AddDirectory(const std::string& path);
+
+  // Writes index and footer. The file is complete but still under its temporary name; `verify` (may be null) may open
+  // that name and veto. Then commits. Returns the archive's size in bytes.
+  using Verify = std::function<Status(const std::string& temporary_path)>;
+  Result<uint64_t> Finish(std::string report_json, const Verify& verify);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace entrofs::archive

@@ -1,0 +1,220 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+namespace entrofs {
+namespace {
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  ~FileDescriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+class PosixRandomAccessFile : public RandomAccessFile {
+ public:
+  PosixRandomAccessFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  void set_size(uint64_t size) { size_ = size; }
+
+  Status ReadAt(uint64_t offset, MutableByteSpan out) const override {
+    size_t done = 0;
+    while (done < out.size()) {
+      ssize_t n = ::pread(fd_.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return SystemError("cannot read " + path_, errno);
+      if (n == 0) {
+        return Error{ErrorCode::kCorrupt,
+                     path_ + ": file is shorter than " + std::to_string(offset + out.size()) + " bytes"};
+      }
+      done += static_cast<size_t>(n);
+    }
+    return OkStatus();
+  }
+
+  uint64_t size() const override { return size_; }
+
+  void DropCached(uint64_t offset, uint64_t length) const override {
+    (void)::posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
+  }
+
+ private:
+  const std::string path_;
+  const FileDescriptor fd_;
+  uint64_t size_ = 0;
+};
+
+// Temporary names that a signal handler must be able to remove: fixed slots, claimed and released with atomics, no
+// allocation.
+constexpr size_t kMaxOpenNewFiles = 16;
+constexpr size_t kMaxPathBytes = 4096;
+struct TemporarySlot {
+  std::atomic<bool> claimed{false};
+  std::atomic<bool> active{false};
+  char path[kMaxPathBytes];
+};
+std::array<TemporarySlot, kMaxOpenNewFiles> temporary_slots;
+
+TemporarySlot* RegisterTemporary(const std::string& path) {
+  if (path.size() >= kMaxPathBytes) return nullptr;
+  for (TemporarySlot& slot : temporary_slots) {
+    if (slot.claimed.exchange(true)) continue;
+    std::memcpy(slot.path, path.c_str(), path.size() + 1);
+    slot.active = true;
+    return &slot;
+  }
+  return nullptr;
+}
+
+void ReleaseTemporary(TemporarySlot* slot) {
+  if (slot == nullptr) return;
+  slot->active = false;
+  slot->claimed = false;
+}
+
+class PosixNewFile : public NewFile {
+ public:
+  PosixNewFile(std::string path, std::string temporary_path, int fd, TemporarySlot* slot)
+      : path_(std::move(path)), temporary_path_(std::move(temporary_path)), fd_(fd), slot_(slot) {
+    pending_.reserve(kPendingBytes);
+  }
+
+  ~PosixNewFile() override {
+    if (!committed_) ::unlink(temporary_path_.c_str());
+    ReleaseTemporary(slot_);
+  }
+
+  Status Append(ByteSpan bytes) override {
+    size_ += bytes.size();
+    if (pending_.size() + bytes.size() <= kPendingBytes) {
+      pending_.insert(pending_.end(), bytes.begin(), bytes.end());
+      return OkStatus();
+    }
+    ENTROFS_RETURN_IF_ERROR(Flush());
+    if (bytes.size() >= kPendingBytes) return WriteAll(bytes);
+    pending_.assign(bytes.begin(), bytes.end());
+    return OkStatus();
+  }
+
+  uint64_t size() const override { return size_; }
+  const std::string& temporary_path() const override { return temporary_path_; }
+
+  Status Flush() override {
+    ENTROFS_RETURN_IF_ERROR(WriteAll(pending_));
+    pending_.clear();
+    return OkStatus();
+  }
+
+  Status Commit() override {
+    ENTROFS_RETURN_IF_ERROR(Flush());
+    if (::fsync(fd_.get()) != 0) return SystemError("cannot sync " + temporary_path_, errno);
+    if (::rename(temporary_path_.c_str(), path_.c_str()) != 0) return SystemError("cannot create " + path_, errno);
+    committed_ = true;
+    return SyncFolder();
+  }
+
+ private:
+  static constexpr size_t kPendingBytes = 1 << 20;
+
+  Status WriteAll(ByteSpan bytes) {
+    while (!bytes.empty()) {
+      ssize_t n = ::write(fd_.get(), bytes.data(), bytes.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return SystemError("cannot write " + temporary_path_, errno);
+      bytes = bytes.subspan(static_cast<size_t>(n));
+    }
+    return OkStatus();
+  }
+
+  Status SyncFolder() const {
+    std::string folder = std::filesystem::path(path_).parent_path().string();
+    FileDescriptor fd(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    // Some file systems (FAT, some FUSE) cannot sync folders; the file itself is safe by then.
+    if (fd.get() >= 0 && ::fsync(fd.get()) != 0 && errno == EIO) return SystemError("cannot sync " + folder, errno);
+    return OkStatus();
+  }
+
+  const std::string path_;
+  const std::string temporary_path_;
+  const FileDescriptor fd_;
+  TemporarySlot* const slot_;
+  std::vector<uint8_t> pending_;
+  uint64_t size_ = 0;
+  bool committed_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<RandomAccessFile>> OpenForReading(const std::string& path) {
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return SystemError("cannot open " + path, errno);
+  // Owns fd from here on, so that every early return closes it.
+  auto file = std::make_unique<PosixRandomAccessFile>(path, fd);
+  struct stat info;
+  if (::fstat(fd, &info) != 0) return SystemError("cannot stat " + path, errno);
+  uint64_t size = static_cast<uint64_t>(info.st_size);
+  if (S_ISBLK(info.st_mode)) {
+    off_t end = ::lseek(fd, 0, SEEK_END);
+    if (end < 0) return SystemError("cannot seek in " + path, errno);
+    size = static_cast<uint64_t>(end);
+  } else if (!S_ISREG(info.st_mode)) {
+    return Error{ErrorCode::kInvalidArgument, path + ": not a regular file"};
+  }
+  file->set_size(size);
+  return std::unique_ptr<RandomAccessFile>(std::move(file));
+}
+
+Result<std::unique_ptr<NewFile>> CreateFile(const std::string& path) {
+  std::string temporary_path = path + ".XXXXXX.tmp";
+  int fd = ::mkostemps(temporary_path.data(), 4, O_CLOEXEC);
+  if (fd < 0) return SystemError("cannot create " + path, errno);
+  TemporarySlot* slot = RegisterTemporary(temporary_path);
+  auto file = std::make_unique<PosixNewFile>(path, temporary_path, fd, slot);
+  mode_t mask = ::umask(0);
+  ::umask(mask);
+  if (::fchmod(fd, 0644 & ~mask) != 0) return SystemError("cannot set the mode of " + temporary_path, errno);
+  return std::unique_ptr<NewFile>(std::move(file));
+}
+
+void RemoveUncommittedFiles() noexcept {
+  for (TemporarySlot& slot : temporary_slots) {
+    if (slot.active.load()) ::unlink(slot.path);
+  }
+}
+
+Result<std::string> ReadWholeFile(const std::string& path, uint64_t limit_bytes) {
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<RandomAccessFile> file, OpenForReading(path));
+  if (file->size() > limit_bytes) {
+    return Error{ErrorCode::kCorrupt, path + ": longer than " + std::to_string(limit_bytes) + " bytes"};
+  }
+  std::string text(file->size(), '\0');
+  ENTROFS_RETURN_IF_ERROR(file->ReadAt(0, {reinterpret_cast<uint8_t*>(text.data()), text.size()}));
+  return text;
+}
+
+Error SystemError(const std::string& what, int errno_value) {
+  ErrorCode code = ErrorCode::kIo;
+  if (errno_value == ENOENT || errno_value == ENOTDIR) code = ErrorCode::kNotFound;
+  if (errno_value == ENOMEM) code = ErrorCode::kNoMemory;
+  return Error{code, what + ": " + std::strerror(errno_value)};
+}
+
+}  // namespace entrofs

@@ -1,0 +1,41 @@
+# Options and the one INTERFACE target that carries every compiler flag of the project.
+
+option(ENTROFS_BUILD_TESTS "Build the tests" ON)
+option(ENTROFS_BUILD_BENCH "Build entro-bench" ON)
+option(ENTROFS_WERROR "Treat warnings as errors (CI sets it)" OFF)
+option(ENTROFS_ASSERTIONS "Keep assert() in optimized builds" OFF)
+set(ENTROFS_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+# A compiler cache is used when it is there; nothing depends on it.
+find_program(ENTROFS_CCACHE ccache)
+if(ENTROFS_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${ENTROFS_CCACHE})
+endif()
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+add_library(entrofs_flags INTERFACE)
+target_include_directories(entrofs_flags INTERFACE ${CMAKE_SOURCE_DIR})
+# -ffp-contract=off: quantization gives the same bytes whether or not the CPU has FMA.
+target_compile_options(entrofs_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough
+                                               -ffp-contract=off -fno-strict-aliasing)
+target_compile_definitions(entrofs_flags INTERFACE _FILE_OFFSET_BITS=64)
+if(ENTROFS_WERROR)
+  target_compile_options(entrofs_flags INTERFACE -Werror)
+endif()
+if(ENTROFS_ASSERTIONS)
+  target_compile_options(entrofs_flags INTERFACE -UNDEBUG)
+endif()
+if(ENTROFS_SANITIZE)
+  target_compile_options(entrofs_flags INTERFACE -fsanitize=${ENTROFS_SANITIZE} -fno-omit-frame-pointer
+                                                 -fno-sanitize-recover=all)
+  target_link_options(entrofs_flags INTERFACE -fsanitize=${ENTROFS_SANITIZE})
+endif()
