@@ -1,0 +1,25 @@
+#pragma once
+
+#include <zstd.h>
+
+#include <memory>
+
+#include "base/buffer.h"
+#include "codec/codec.h"
+
+namespace entrofs::codec {
+
+struct FreeZstd {
+  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+};
+
+// Blocks grow to what the largest segment needed and are then reused.
+struct Scratch::Impl {
+  Buffer planes[kMaxPlanes];
+  Buffer stream;  // one encoded plane before it is known to be worth keeping
+  std::unique_ptr<ZSTD_CCtx, FreeZstd> zstd_encoder;
+  std::unique_ptr<ZSTD_DCtx, FreeZstd> zstd_decoder;
+};
+
+}  // namespace entrofs::codec

@@ -1,0 +1,182 @@
+// A segment: header, one stream per plane, leftover bytes. See docs/codec-format.md.
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <string>
+
+#include "codec/codec.h"
+#include "codec/kernels/kernels.h"
+#include "codec/scratch.h"
+#include "codec/table.h"
+#include "codec/zstd_stream.h"
+
+namespace entrofs::codec {
+namespace {
+
+// Per plane, in the header: the kind in the low bits, the stream's length in bytes above.
+constexpr unsigned kKindBits = 4;
+constexpr size_t kPlaneHeaderBytes = 4;
+static_assert(kMaxSegmentBytes < (size_t{1} << (32 - kKindBits)));
+
+Error Corrupt(const char* what) { return Error{ErrorCode::kCorrupt, std::string("segment: ") + what}; }
+
+struct PlaneHeader {
+  CodecKind kind;
+  size_t stream_bytes;
+};
+
+PlaneHeader ReadPlaneHeader(const uint8_t* p) {
+  uint32_t word = LoadLe<uint32_t>(p);
+  return {static_cast<CodecKind>(word & ((1u << kKindBits) - 1)), word >> kKindBits};
+}
+
+bool IsOneValue(ByteSpan plain) {
+  return plain.empty() || std::memcmp(plain.data(), plain.data() + 1, plain.size() - 1) == 0;
+}
+
+// The stream of `plain` in the coding of `encoder`, in scratch.stream; empty when that does not apply or fails.
+ByteSpan EncodeStream(const PlaneEncoder& encoder, ByteSpan plain, Scratch::Impl& scratch) {
+  switch (encoder.kind) {
+    case CodecKind::kZstd:
+      scratch.stream.Reserve(MaxZstdBytes(plain.size()));
+      return scratch.stream.span().first(EncodeZstd(plain, scratch, scratch.stream.span()));
+    default:
+      return {};
+  }
+}
+
+// Appends the best stream for one plane and returns its header.
+PlaneHeader AppendPlane(const PlaneEncoder& encoder, ByteSpan plain, Scratch::Impl& scratch,
+                        std::vector<uint8_t>& out) {
+  if (plain.empty()) return {CodecKind::kStored, 0};
+  if (IsOneValue(plain)) {
+    out.push_back(plain[0]);
+    return {CodecKind::kConstant, 1};
+  }
+  ByteSpan stream = EncodeStream(encoder, plain, scratch);
+  CodecKind kind = encoder.kind;
+  if (stream.empty() || stream.size() >= plain.size()) {
+    stream = plain;
+    kind = CodecKind::kStored;
+  }
+  out.insert(out.end(), stream.begin(), stream.end());
+  return {kind, stream.size()};
+}
+
+Status DecodeStream(const PlaneDecoder& decoder, CodecKind kind, ByteSpan stream, Scratch::Impl& scratch,
+                    MutableByteSpan plain) {
+  if (kind == CodecKind::kStored) {
+    if (stream.size() != plain.size()) return Corrupt("stored plane of another size");
+    if (!plain.empty()) std::memcpy(plain.data(), stream.data(), plain.size());
+    return OkStatus();
+  }
+  if (kind == CodecKind::kConstant) {
+    if (stream.size() != 1) return Corrupt("constant plane that is not one byte");
+    if (!plain.empty()) std::memset(plain.data(), stream[0], plain.size());
+    return OkStatus();
+  }
+  if (kind != decoder.kind) return Corrupt("plane of a kind its extent does not have");
+  switch (kind) {
+    case CodecKind::kZstd:
+      if (!DecodeZstd(stream, scratch, plain)) return Corrupt("broken zstd plane");
+      return OkStatus();
+    default:
+      return Corrupt("plane of unknown kind");
+  }
+}
+
+// Makes room for the planes of `count` elements in scratch and sets planes[p] to them.
+void ReservePlanes(const Layout& layout, size_t count, Scratch::Impl& scratch, uint8_t** planes) {
+  for (size_t p = 0; p < layout.plane_count(); ++p) {
+    scratch.planes[p].Reserve(count);
+    planes[p] = scratch.planes[p].data();
+  }
+}
+
+}  // namespace
+
+std::string_view Name(CodecKind kind) {
+  switch (kind) {
+    case CodecKind::kStored:
+      return "stored";
+    case CodecKind::kConstant:
+      return "constant";
+    case CodecKind::kTans:
+      return "tans";
+    case CodecKind::kHuffman:
+      return "huffman";
+    case CodecKind::kZstd:
+      return "zstd";
+  }
+  return "unknown";
+}
+
+Status ValidateLayout(const Layout& layout) {
+  switch (layout.element_bytes) {
+    case 1:
+      if (layout.rotate_sign) return Error{ErrorCode::kCorrupt, "layout: rotation of single bytes"};
+      return OkStatus();
+    case 2:
+    case 4:
+    case 8:
+      return OkStatus();
+    default:
+      return Error{ErrorCode::kCorrupt, "layout: elements of " + std::to_string(layout.element_bytes) + " bytes"};
+  }
+}
+
+Scratch::Scratch() : impl_(std::make_unique<Impl>()) {}
+Scratch::~Scratch() = default;
+Scratch::Scratch(Scratch&&) noexcept = default;
+Scratch& Scratch::operator=(Scratch&&) noexcept = default;
+
+void EncodeSegment(const Layout& layout, std::span<const PlaneEncoder> planes, ByteSpan plain, Scratch& scratch,
+                   std::vector<uint8_t>& out) {
+  assert(!plain.empty() && plain.size() <= kMaxSegmentBytes && planes.size() == layout.plane_count());
+  Scratch::Impl& impl = scratch.impl();
+  const size_t count = plain.size() / layout.element_bytes;
+  uint8_t* plane_bytes[kMaxPlanes];
+  if (layout.element_bytes > 1) {
+    ReservePlanes(layout, count, impl, plane_bytes);
+    Active().split_planes(plain.data(), count, layout.element_bytes, layout.rotate_sign, plane_bytes);
+  }
+  const size_t header = out.size();
+  out.resize(header + planes.size() * kPlaneHeaderBytes);
+  for (size_t p = 0; p < planes.size(); ++p) {
+    ByteSpan plane = layout.element_bytes > 1 ? ByteSpan(plane_bytes[p], count) : plain;
+    PlaneHeader written = AppendPlane(planes[p], plane, impl, out);
+    StoreLe<uint32_t>(out.data() + header + p * kPlaneHeaderBytes,
+                      static_cast<uint32_t>(written.kind) | static_cast<uint32_t>(written.stream_bytes << kKindBits));
+  }
+  out.insert(out.end(), plain.begin() + count * layout.element_bytes, plain.end());
+}
+
+Status DecodeSegment(const Layout& layout, std::span<const PlaneDecoder> planes, ByteSpan stored, Scratch& scratch,
+                     MutableByteSpan plain) {
+  if (planes.size() != layout.plane_count()) return Error{ErrorCode::kInvalidArgument, "segment: wrong plane count"};
+  if (plain.empty() || plain.size() > kMaxSegmentBytes) return Corrupt("plain size out of range");
+  if (stored.size() < planes.size() * kPlaneHeaderBytes) return Corrupt("shorter than its header");
+  Scratch::Impl& impl = scratch.impl();
+  const size_t count = plain.size() / layout.element_bytes;
+  const size_t leftover = plain.size() % layout.element_bytes;
+  uint8_t* plane_bytes[kMaxPlanes] = {plain.data()};
+  if (layout.element_bytes > 1) ReservePlanes(layout, count, impl, plane_bytes);
+
+  ByteSpan rest = stored.subspan(planes.size() * kPlaneHeaderBytes);
+  for (size_t p = 0; p < planes.size(); ++p) {
+    PlaneHeader header = ReadPlaneHeader(stored.data() + p * kPlaneHeaderBytes);
+    if (header.stream_bytes > rest.size()) return Corrupt("plane longer than the segment");
+    ENTROFS_RETURN_IF_ERROR(DecodeStream(planes[p], header.kind, rest.first(header.stream_bytes), impl,
+                                         MutableByteSpan(plane_bytes[p], count)));
+    rest = rest.subspan(header.stream_bytes);
+  }
+  if (rest.size() != leftover) return Corrupt("bytes left over");
+  if (layout.element_bytes > 1) {
+    Active().merge_planes(plane_bytes, count, layout.element_bytes, layout.rotate_sign, plain.data());
+  }
+  if (leftover > 0) std::memcpy(plain.data() + count * layout.element_bytes, rest.data(), leftover);
+  return OkStatus();
+}
+
+}  // namespace entrofs::codec

@@ -1,0 +1,67 @@
+// Counting byte values.
+
+#include <cmath>
+
+#include "codec/codec.h"
+#include "codec/kernels/kernels.h"
+#include "codec/scratch.h"
+
+namespace entrofs::codec {
+namespace {
+
+// Elements whose planes are split and counted at a time: small enough to stay in the nearest cache.
+constexpr size_t kElementsPerBatch = 2048;
+
+}  // namespace
+
+void CountBytes(ByteSpan plain, Histogram& histogram) {
+  // Four tables, so that runs of one value do not wait for the same counter.
+  uint32_t counts[4][256] = {};
+  const uint8_t* p = plain.data();
+  size_t n = plain.size();
+  while (n > 0) {
+    size_t batch = n < (1u << 30) ? n : (1u << 30);
+    size_t i = 0;
+    for (; i + 8 <= batch; i += 8) {
+      uint64_t eight = LoadLe<uint64_t>(p + i);
+      for (int j = 0; j < 8; ++j) ++counts[j & 3][(eight >> (8 * j)) & 0xff];
+    }
+    for (; i < batch; ++i) ++counts[0][p[i]];
+    for (auto& table : counts) {
+      for (int value = 0; value < 256; ++value) {
+        histogram[value] += table[value];
+        table[value] = 0;
+      }
+    }
+    p += batch;
+    n -= batch;
+  }
+}
+
+double EntropyBits(const Histogram& histogram) {
+  double total = 0;
+  double sum = 0;
+  for (uint64_t count : histogram) {
+    if (count == 0) continue;
+    double c = static_cast<double>(count);
+    total += c;
+    sum += c * std::log2(c);
+  }
+  return total == 0 ? 0 : total * std::log2(total) - sum;
+}
+
+void CountPlanes(const Layout& layout, ByteSpan plain, std::span<Histogram> histograms) {
+  if (layout.element_bytes == 1) return CountBytes(plain, histograms[0]);
+  uint8_t batch[kMaxPlanes][kElementsPerBatch];
+  uint8_t* planes[kMaxPlanes];
+  for (size_t p = 0; p < kMaxPlanes; ++p) planes[p] = batch[p];
+  size_t count = plain.size() / layout.element_bytes;
+  for (size_t first = 0; first < count; first += kElementsPerBatch) {
+    size_t n = std::min(kElementsPerBatch, count - first);
+    Active().split_planes(plain.data() + first * layout.element_bytes, n, layout.element_bytes, layout.rotate_sign,
+                          planes);
+    for (size_t p = 0; p < layout.plane_count(); ++p) CountBytes({planes[p], n}, histograms[p]);
+  }
+}
+
+}  // namespace entrofs::codec
