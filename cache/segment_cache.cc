@@ -1,0 +1,142 @@
+#include "cache/segment_cache.h"
+
+#include <exception>
+#include <new>
+#include <utility>
+
+namespace entrofs::cache {
+namespace {
+
+// Buffers kept between an eviction and the next decode. More would only cool them.
+constexpr size_t kIdleBufferBytes = 4 << 20;
+
+}  // namespace
+
+struct SegmentCache::Entry {
+  enum class State { kDecoding, kReady, kFailed };
+
+  SegmentId id = 0;
+  State state = State::kDecoding;  // guarded by the cache's mutex
+  std::optional<Error> error;      // set before kFailed, constant after
+  BufferLease buffer;              // written by the decoding thread before kReady, constant after
+};
+
+ByteSpan SegmentCache::Pinned::bytes() const { return entry_->buffer->span(); }
+
+SegmentCache::SegmentCache(size_t budget_bytes, std::unique_ptr<CachePolicy> policy)
+    : buffers_(std::make_shared<BufferPool>(kIdleBufferBytes)), policy_(std::move(policy)) {
+  counts_.budget_bytes = budget_bytes;
+}
+
+SegmentCache::~SegmentCache() = default;
+
+Result<SegmentCache::Pinned> SegmentCache::Get(SegmentId id, size_t size_bytes, const Decode& decode) {
+  auto entry = std::make_shared<Entry>();
+  entry->id = id;
+  {
+    std::unique_lock lock(mutex_);
+    policy_->Asked(id);
+    auto [place, is_new] = entries_.try_emplace(id, entry);
+    if (!is_new) return Wait(lock, std::shared_ptr<Entry>(place->second));
+    ++counts_.misses;
+  }
+  Status status = DecodeInto(*entry, size_bytes, decode);
+  bool ok = status.ok();
+  Finish(entry, std::move(status));
+  if (!ok) return *entry->error;
+  return Pinned(std::move(entry));
+}
+
+std::optional<Result<SegmentCache::Pinned>> SegmentCache::Find(SegmentId id) {
+  std::unique_lock lock(mutex_);
+  policy_->Asked(id);
+  auto place = entries_.find(id);
+  if (place == entries_.end()) return std::nullopt;
+  return Wait(lock, std::shared_ptr<Entry>(place->second));
+}
+
+bool SegmentCache::Contains(SegmentId id) const {
+  std::lock_guard lock(mutex_);
+  return entries_.contains(id);
+}
+
+bool SegmentCache::KeepsWhole(SegmentId id) {
+  std::lock_guard lock(mutex_);
+  return policy_->KeepsWhole(id, counts_.bytes >= counts_.budget_bytes);
+}
+
+void SegmentCache::SetBudget(size_t budget_bytes) {
+  {
+    std::lock_guard lock(mutex_);
+    counts_.budget_bytes = budget_bytes;
+    EvictLocked();
+  }
+  buffers_->Trim();
+}
+
+SegmentCache::Counts SegmentCache::counts() const {
+  std::lock_guard lock(mutex_);
+  return counts_;
+}
+
+Result<SegmentCache::Pinned> SegmentCache::Wait(std::unique_lock<std::mutex>& lock,
+                                                const std::shared_ptr<Entry>& entry) {
+  if (entry->state == Entry::State::kReady) {
+    ++counts_.hits;
+  } else {
+    ++counts_.joins;
+    decoded_.wait(lock, [&] { return entry->state != Entry::State::kDecoding; });
+  }
+  if (entry->state == Entry::State::kFailed) return *entry->error;
+  return Pinned(entry);
+}
+
+// Whatever happens in here must reach the waiters, exceptions too.
+Status SegmentCache::DecodeInto(Entry& entry, size_t size_bytes, const Decode& decode) {
+  try {
+    entry.buffer = BufferLease(buffers_, size_bytes);
+    return decode(entry.buffer->span());
+  } catch (const std::bad_alloc&) {
+    return Error{ErrorCode::kNoMemory, "out of memory"};
+  } catch (const std::exception& e) {
+    return Error{ErrorCode::kIo, e.what()};
+  }
+}
+
+void SegmentCache::Finish(const std::shared_ptr<Entry>& entry, Status status) {
+  {
+    std::lock_guard lock(mutex_);
+    if (status.ok()) {
+      entry->state = Entry::State::kReady;
+      KeepLocked(*entry);
+    } else {
+      entry->error = std::move(status.error());
+      entry->state = Entry::State::kFailed;
+      entries_.erase(entry->id);
+    }
+  }
+  decoded_.notify_all();
+}
+
+void SegmentCache::KeepLocked(const Entry& entry) {
+  try {
+    policy_->Added(entry.id);
+    counts_.bytes += entry.buffer->capacity();
+    EvictLocked();
+  } catch (const std::bad_alloc&) {
+    entries_.erase(entry.id);  // its readers have it; nobody else will
+  }
+}
+
+void SegmentCache::EvictLocked() {
+  while (counts_.bytes > counts_.budget_bytes) {
+    SegmentId victim = policy_->Victim();
+    auto place = entries_.find(victim);
+    counts_.bytes -= place->second->buffer->capacity();
+    ++counts_.evictions;
+    policy_->Removed(victim);
+    entries_.erase(place);
+  }
+}
+
+}  // namespace entrofs::cache
