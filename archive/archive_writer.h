@@ -28,11 +28,12 @@ class ArchiveWriter {
   // Identical tables get the same number.
   uint32_t AddTable(codec::CodecKind kind, ByteSpan serialized);
 
-  // kInvalidArgument when the path is unsafe or was used before. Files may come in any order.
+  // kInvalidArgument when the path is unsafe, was used before or is a directory. Files may come in any order. Write
+  // bits of `mode` are dropped.
   Status BeginFile(const std::string& path, uint32_t mode, int64_t mtime_ns);
 
-  // Fills the span with the bytes at `offset` of the extent. Called from pool threads, several at once, in any order and
-  // possibly more than once for the same bytes; must always give the same bytes.
+  // Fills the span with the bytes at `offset` of the extent. Called from pool threads, several at once, in any order
+  // and possibly more than once for the same bytes; must always give the same bytes.
   using Source = std::function<Status(uint64_t offset, MutableByteSpan out)>;
 
   struct ExtentOptions {
@@ -44,7 +45,7 @@ class ArchiveWriter {
     std::vector<uint32_t> tables;  // per plane: number from AddTable or kNoTable
   };
   // Reads plain_bytes from `source`, encodes and appends them. Holds at most a few segments per pool thread.
-  // Returns the extent as recorded, with its stored_bytes.
+  // Returns the extent as recorded, with its stored_bytes. Blocks; must not be called from a job of the pool.
   Result<Extent> AddExtent(const ExtentOptions& options, const Source& source);
 
   // Appends an extent that shows the bytes of one written before (exact duplicates are stored once). `source` gives the
@@ -52,10 +53,12 @@ class ArchiveWriter {
   Status AddSharedExtent(const Extent& written, const std::string& name, const Source& source);
 
   Status EndFile();
+  // Directories that files imply need not be given, but may.
   Status AddDirectory(const std::string& path);
 
-  // Writes index and footer. The file is complete but still under its temporary name; `verify` (may be null) may open
-  // that name and veto. Then commits. Returns the archive's size in bytes.
+  // Writes report, index and footer. `report_json` is opaque here and comes back from ArchiveReader::ReadReport. The
+  // file is complete but still under its temporary name; `verify` (may be null) may open that name and veto. Then
+  // commits. Returns the archive's size in bytes.
   using Verify = std::function<Status(const std::string& temporary_path)>;
   Result<uint64_t> Finish(std::string report_json, const Verify& verify);
 

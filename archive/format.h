@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -12,40 +13,53 @@
 
 // The archive file's structures <-> bytes, without I/O. Specified in docs/archive-format.md; change both together.
 //
-//   header | segments and segment index pages, interleaved | index (zstd) | footer
+//   header | extents: segments, then their index pages | report (zstd) | index (zstd) | footer
 namespace entrofs::archive {
 
 inline constexpr std::array<uint8_t, 8> kMagic = {'E', 'N', 'T', 'R', 'O', 'F', 'S', '\n'};
 inline constexpr uint32_t kVersion = 1;
 inline constexpr size_t kHeaderBytes = 16;
-inline constexpr size_t kFooterBytes = 72;
+inline constexpr size_t kFooterBytes = 96;
 // Stored segments begin with the XXH3-64 (seed: their archive offset) of the rest.
 inline constexpr size_t kSegmentChecksumBytes = 8;
+// A stored segment, its checksum included, is at most this much longer than its plain bytes, and at least
+// kMinStoredSegmentBytes long.
+inline constexpr size_t kMaxSegmentOverheadBytes = 256;
+inline constexpr size_t kMinStoredSegmentBytes = kSegmentChecksumBytes + 1;
 // One page of the segment index lists at most this many segments.
 inline constexpr size_t kSegmentsPerIndexPage = 512;
 
 inline constexpr uint32_t kNoTable = 0xffffffff;
+inline constexpr size_t kMaxPathBytes = 4096;
+inline constexpr size_t kMaxPathPartBytes = 255;
 
 // One plane's codec for all segments of an extent.
 struct PlaneInfo {
   codec::CodecKind kind = codec::CodecKind::kStored;
-  uint32_t table = kNoTable;  // index into Index::tables
+  uint32_t table = kNoTable;  // index into Index::tables; kNoTable unless kind is kTans or kHuffman
   friend bool operator==(const PlaneInfo&, const PlaneInfo&) = default;
 };
 
 // A run of plain bytes cut into segments of segment_bytes (the last may be shorter). Two extents with the same
-// index_archive_offset share their stored bytes.
+// index_archive_offset share their stored bytes. An extent of no bytes stores nothing.
 struct Extent {
-  std::string name;  // the tensor, or what the bytes are ("header"); for messages and reports
+  std::string name;  // the tensor, or what the bytes are ("header"); any bytes; for messages and reports
   uint64_t plain_bytes = 0;
   uint32_t segment_bytes = 0;
   codec::Layout layout;
   std::vector<PlaneInfo> planes;
-  uint64_t index_archive_offset = 0;  // of the first index page; further pages follow one another
+  uint64_t index_archive_offset = 0;  // of the first index page; the segments end here, further pages follow
   uint64_t stored_bytes = 0;          // all segments with checksums, and index pages
 
   uint64_t segment_count() const { return segment_bytes == 0 ? 0 : (plain_bytes + segment_bytes - 1) / segment_bytes; }
 };
+
+// Bytes of all index pages of an extent of this many segments.
+uint64_t AllIndexPagesBytes(uint64_t segment_count);
+// Where the stored bytes of `extent` begin: its first segment.
+uint64_t BeginArchiveOffset(const Extent& extent);
+// Plain bytes of a segment: segment_bytes, or what is left for the last. Requires: segment < segment_count().
+size_t SegmentPlainBytes(const Extent& extent, uint64_t segment);
 
 struct VirtualFile {
   std::string path;      // relative, '/' between parts, validated by IsSafePath
@@ -61,37 +75,50 @@ struct Table {
   std::vector<uint8_t> serialized;
 };
 
-// Everything about an archive but its segments.
+// Everything about an archive but its segments and its report.
 struct Index {
-  std::vector<Table> tables;
-  std::vector<std::string> directories;  // that no file's path implies (empty ones); sorted
+  std::vector<Table> tables;             // each used by some extent
+  std::vector<std::string> directories;  // that no other path implies (empty ones); sorted
   std::vector<VirtualFile> files;        // sorted by path
-  // What the packer wants to keep, opaque here: JSON text (tensor dtypes, shapes, error figures, options).
-  std::string report_json;
 };
 
+// A compressed block of the archive: where it is and how to check it.
+struct Block {
+  uint64_t archive_offset = 0;
+  uint64_t stored_bytes = 0;
+  uint64_t plain_bytes = 0;  // equal to stored_bytes: stored as is, else one zstd frame
+  uint64_t hash = 0;         // XXH3-64 of the stored bytes, seed: archive_offset
+};
+// A block's plain size is bounded by its stored size, so that opening a small file takes little memory: at most this
+// much, plus kMaxBlockRatio times the stored bytes.
+inline constexpr uint64_t kBlockSlackBytes = 256 << 10;
+inline constexpr uint64_t kMaxBlockRatio = 64;
+inline constexpr uint64_t kMaxBlockBytes = 1 << 30;
+
 struct Footer {
-  uint64_t index_archive_offset = 0;
-  uint64_t index_stored_bytes = 0;
-  uint64_t index_plain_bytes = 0;
-  uint64_t index_hash = 0;  // XXH3-64 of the stored (zstd) index
+  Block report;
+  Block index;
   uint64_t archive_bytes = 0;
 };
 
-// True for a relative path without empty, "." or ".." parts, NUL or control characters, backslash-free is not required.
-// At most 4096 bytes, parts at most 255.
-bool IsSafePath(std::string_view path);
-
 std::array<uint8_t, kHeaderBytes> EncodeHeader();
+// kCorrupt (not an archive) or kUnsupported (version, feature flags).
 Status DecodeHeader(ByteSpan bytes);
 std::array<uint8_t, kFooterBytes> EncodeFooter(const Footer& footer);
-Result<Footer> DecodeFooter(ByteSpan bytes);
+// `file_bytes` is the size of the whole file. Afterwards both blocks lie where they must and their sizes are bounded.
+Result<Footer> DecodeFooter(ByteSpan bytes, uint64_t file_bytes);
 
-// Plain (before zstd) form of the index.
+// The stored form of a block of at most kMaxBlockBytes: a zstd frame, or the bytes themselves where that gains nothing.
+std::vector<uint8_t> CompressBlock(ByteSpan plain);
+// Requires: sizes checked by DecodeFooter. kCorrupt when `stored` is not plain_bytes long decompressed.
+Result<std::vector<uint8_t>> DecompressBlock(const Block& block, ByteSpan stored);
+
+// Plain (before zstd) form of the index. Drops tables that no extent uses and numbers the others in order of use.
 std::vector<uint8_t> EncodeIndex(const Index& index);
 // Parses and validates untrusted bytes completely: afterwards table numbers, sizes, layouts, paths and their order can
-// be trusted, and extents lie within `archive_bytes`.
-Result<Index> DecodeIndex(ByteSpan bytes, uint64_t archive_bytes);
+// be trusted, and the extents fill the archive from the header to `extents_end` without gap or overlap. Tables
+// themselves are not parsed. `extents_end` is the archive offset of what follows the last extent.
+Result<Index> DecodeIndex(ByteSpan bytes, uint64_t extents_end);
 
 // Where the segments of one index page are: segment i occupies [base + ends[i-1], base + ends[i]).
 struct IndexPage {
@@ -100,7 +127,8 @@ struct IndexPage {
 };
 size_t IndexPageBytes(size_t segment_count);
 std::vector<uint8_t> EncodeIndexPage(const IndexPage& page, uint64_t page_archive_offset);
-Result<IndexPage> DecodeIndexPage(ByteSpan bytes, size_t segment_count, uint64_t page_archive_offset,
-                                  uint64_t archive_bytes);
+// Page `page` of `extent`, from its IndexPageBytes() bytes. Afterwards every segment of it lies within the extent and
+// its stored size is bounded by its plain size.
+Result<IndexPage> DecodeIndexPage(ByteSpan bytes, const Extent& extent, uint64_t page);
 
 }  // namespace entrofs::archive
