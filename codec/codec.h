@@ -52,14 +52,15 @@ inline constexpr size_t kSegmentGranularityBytes = 256;
 inline constexpr size_t kMaxPlanes = 8;
 // Decoders may read, never write, this many bytes past the end of a stored segment. Whoever hands one to DecodeSegment
 // makes them readable; their values do not matter.
-inline constexpr size_t kReadSlackBytes = 64;
+inline constexpr size_t kReadSlackBytes = 256;
 
-// Builds a table for kTans or kHuffman that codes every byte value (those of count zero at a high cost), fitted to
-// `histogram`. An empty histogram is allowed.
+// Builds a table for kTans or kHuffman fitted to `histogram`, which should count all the data: a byte value of count
+// zero may have no code, and a plane of a segment that holds one is then stored. An empty histogram is allowed.
 std::shared_ptr<const EncodeTable> BuildTable(CodecKind kind, const Histogram& histogram);
 // The bytes to keep in the archive, at most kMaxTableBytes.
 ByteSpan SerializedTable(const EncodeTable& table);
-// Bits that coding data of this histogram with `table` takes, without the overhead per segment.
+// Bits that coding data of this histogram with `table` takes, without the overhead per segment (which is about a
+// hundred bytes). Values without a code count 64 bits.
 double EstimateBits(const EncodeTable& table, const Histogram& histogram);
 // Parses and validates untrusted bytes. kCorrupt when they are not a table of this kind.
 Result<std::shared_ptr<const DecodeTable>> ParseTable(CodecKind kind, ByteSpan serialized);

@@ -17,7 +17,12 @@ struct FreeZstd {
 // Blocks grow to what the largest segment needed and are then reused.
 struct Scratch::Impl {
   Buffer planes[kMaxPlanes];
-  Buffer stream;  // one encoded plane before it is known to be worth keeping
+  std::vector<uint8_t> encoded;  // one encoded plane before it is known to be worth keeping
+  Buffer stream;                 // the same, or part of it
+  Buffer escapes;                // encoding: class numbers; decoding: held bytes
+  Buffer symbols;                // encoding: class symbols; decoding: held bytes
+  Buffer steps;                  // encoding tans
+  Buffer lane_strings;           // encoding tans
   std::unique_ptr<ZSTD_CCtx, FreeZstd> zstd_encoder;
   std::unique_ptr<ZSTD_DCtx, FreeZstd> zstd_decoder;
 };

@@ -6,9 +6,11 @@
 #include <string>
 
 #include "codec/codec.h"
+#include "codec/huffman.h"
 #include "codec/kernels/kernels.h"
 #include "codec/scratch.h"
 #include "codec/table.h"
+#include "codec/tans.h"
 #include "codec/zstd_stream.h"
 
 namespace entrofs::codec {
@@ -35,12 +37,16 @@ bool IsOneValue(ByteSpan plain) {
   return plain.empty() || std::memcmp(plain.data(), plain.data() + 1, plain.size() - 1) == 0;
 }
 
-// The stream of `plain` in the coding of `encoder`, in scratch.stream; empty when that does not apply or fails.
+// The stream of `plain` in the coding of `encoder`, kept in scratch; empty when that does not apply or fails.
 ByteSpan EncodeStream(const PlaneEncoder& encoder, ByteSpan plain, Scratch::Impl& scratch) {
   switch (encoder.kind) {
     case CodecKind::kZstd:
       scratch.stream.Reserve(MaxZstdBytes(plain.size()));
       return scratch.stream.span().first(EncodeZstd(plain, scratch, scratch.stream.span()));
+    case CodecKind::kTans:
+      return EncodeTans(*encoder.table, plain, scratch, scratch.encoded) ? ByteSpan(scratch.encoded) : ByteSpan();
+    case CodecKind::kHuffman:
+      return EncodeHuffman(*encoder.table, plain, scratch, scratch.encoded) ? ByteSpan(scratch.encoded) : ByteSpan();
     default:
       return {};
   }
@@ -77,7 +83,14 @@ Status DecodeStream(const PlaneDecoder& decoder, CodecKind kind, ByteSpan stream
     return OkStatus();
   }
   if (kind != decoder.kind) return Corrupt("plane of a kind its extent does not have");
+  if (plain.empty()) return Corrupt("coded plane without bytes");
   switch (kind) {
+    case CodecKind::kTans:
+      if (!DecodeTans(*decoder.table, stream, scratch, plain)) return Corrupt("broken tans plane");
+      return OkStatus();
+    case CodecKind::kHuffman:
+      if (!DecodeHuffman(*decoder.table, stream, scratch, plain)) return Corrupt("broken huffman plane");
+      return OkStatus();
     case CodecKind::kZstd:
       if (!DecodeZstd(stream, scratch, plain)) return Corrupt("broken zstd plane");
       return OkStatus();

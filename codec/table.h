@@ -1,21 +1,83 @@
 #pragma once
 
+#include <array>
+#include <memory>
 #include <vector>
 
+#include "codec/class_map.h"
 #include "codec/codec.h"
+#include "codec/kernels/kernels.h"
 
+// The tables behind tans and huffman streams. A TableModel is what is serialized; the rest is derived from it.
 namespace entrofs::codec {
+
+inline constexpr unsigned kMaxClassCodeBits = 6;  // of huffman
+inline constexpr unsigned kMaxEscapeBits = 11;
+inline constexpr size_t kEscapeLookupSize = size_t{1} << kMaxEscapeBits;
+
+struct TableModel {
+  CodecKind kind = CodecKind::kTans;
+  ClassMap map;
+  // kTans: the class of each state. kHuffman: unused.
+  std::array<uint8_t, kStates> state_class = {};
+  // kHuffman: code length of each class, the escape last. kTans: unused.
+  std::vector<uint8_t> class_lengths;
+  // Code length of each class from coded_classes on, when there are escapes.
+  std::vector<uint8_t> escape_lengths;
+
+  // Coded classes, and the escape if the map has classes beyond them.
+  unsigned class_symbols() const { return map.coded_classes + (map.coded_classes < map.class_count() ? 1 : 0); }
+  bool has_escapes() const;
+};
+
+std::vector<uint8_t> SerializeModel(const TableModel& model);
+// kCorrupt unless `bytes` is exactly one valid model.
+Result<TableModel> ParseModel(CodecKind kind, ByteSpan bytes);
+
+// Chooses the model that codes data of this histogram in the fewest bits, or nearly so where that decodes faster.
+TableModel FitModel(CodecKind kind, const Histogram& histogram);
+
+// The tANS state machine.
+struct TansTransitions {
+  std::array<uint8_t, kStates> bit_count;
+  std::array<uint8_t, kStates> next_base;
+};
+TansTransitions MakeTransitions(const std::array<uint8_t, kStates>& state_class);
+
+inline constexpr uint8_t kNoClass = 0xff;
 
 class EncodeTable {
  public:
-  CodecKind kind = CodecKind::kTans;
+  explicit EncodeTable(TableModel model);
+
+  TableModel model;
   std::vector<uint8_t> serialized;
-  uint64_t cost_bits[256] = {};
+  // By byte value.
+  std::array<uint8_t, 256> class_of;  // class symbol (the escape included), or kNoClass when not codable
+  std::array<double, 256> cost_bits;  // estimate
+  // By class number, for those that escape.
+  std::array<uint16_t, 256> escape_word = {};
+  std::array<uint8_t, 256> escape_bits = {};
+  // kTans. transition[c][x]: the state of class c from which the decoder comes to state x, and below it, in the high
+  // byte, the number of low bits of x that it reads.
+  std::array<std::array<uint16_t, kStates>, kMaxClasses> transition = {};
+  std::array<uint8_t, kMaxClasses> last_state = {};  // some state of each class
+  // kHuffman, by class symbol.
+  std::array<uint16_t, kMaxClasses> class_word = {};
+  std::array<uint8_t, kMaxClasses> class_bits = {};
 };
 
 class DecodeTable {
  public:
-  CodecKind kind = CodecKind::kTans;
+  explicit DecodeTable(const TableModel& model);
+
+  CodecKind kind;
+  TansTables tans = {};  // its `finish` is set for both kinds
+  // By the next kMaxEscapeBits bits: held byte in the low, code length in the high byte.
+  std::vector<uint16_t> escape_lookup;
+  // kHuffman, by the next 12 bits: length of two codes, then their held bytes in bits 8 and 16, and the length of the
+  // first alone in bit 24.
+  std::vector<uint32_t> pair_lookup;
 };
 
 }  // namespace entrofs::codec

@@ -6,7 +6,63 @@
 // The inner loops of the codec, one set per instruction set. Kernel files are compiled with their own CPU flags, so
 // they include only C headers, intrinsics and this file, and keep everything but their one table in an anonymous
 // namespace: an inline function compiled for one CPU must not become the copy the whole program uses.
+//
+// docs/codec-format.md specifies what is computed here. All sets give the same bytes for valid input; for other input
+// they may give other garbage, but only inside the output.
 namespace entrofs::codec {
+
+inline constexpr unsigned kLanes = 64;
+inline constexpr size_t kRoundBytes = 256;  // outputs per round: four consecutive ones per lane
+inline constexpr unsigned kStates = 64;
+// Inputs of kernels are readable this far past their end, scratch of theirs writable.
+inline constexpr size_t kKernelSlackBytes = 256;
+
+// Turns held bytes (class << raw_bits, or values when there are no raw bits) into plain bytes.
+struct FinishTables {
+  alignas(64) uint8_t value_of_rank[256];
+  uint8_t raw_bits;       // 0..5
+  uint8_t escape_marker;  // held byte that stands for the next escape
+  bool has_escapes;
+  bool is_zigzag;  // value_of_rank is the zigzag around `center`
+  uint8_t center;
+};
+
+struct TansTables {
+  // By state: bits to read (0..6), next state before those bits, held byte.
+  alignas(64) uint8_t bit_count[kStates];
+  alignas(64) uint8_t next_base[kStates];
+  alignas(64) uint8_t held[kStates];
+  // next_base >> bit_count, and 2 * next_base + 2^bit_count: the same in the forms vector kernels like.
+  alignas(64) uint8_t next_prefix[kStates];
+  alignas(64) uint8_t base_and_bits[kStates];
+  FinishTables finish;
+};
+
+// The decoder's registers between rounds. window: unread bits, first in bit 31. consumed: bits taken from the window
+// since it was last full, 0..31, or 32 before round 0.
+struct TansLanes {
+  alignas(64) uint32_t window[kLanes];
+  alignas(64) uint8_t consumed[kLanes];
+  alignas(64) uint8_t state[kLanes];
+};
+
+// What is left of a stream. Raw planes are known to suffice for the rounds asked for; the others are not.
+struct StreamCursor {
+  const uint8_t* main;  // tans only
+  const uint8_t* main_end;
+  const uint8_t* raw;
+  const uint8_t* escapes;  // decoded held bytes
+  const uint8_t* escapes_end;
+};
+
+// The four bit strings of a huffman stream: bits `used` and up of *at are next.
+struct PrefixCursor {
+  const uint8_t* at[4];
+  const uint8_t* end[4];
+  unsigned used[4];
+};
+inline constexpr size_t kPairLookupSize = 4096;
+inline constexpr size_t kPrefixBatch = 8;  // outputs that fit in one 64-bit refill
 
 struct Kernels {
   const char* name;  // as in SupportedKernels()
@@ -19,6 +75,19 @@ struct Kernels {
   // The inverse.
   void (*merge_planes)(const uint8_t* const* planes, size_t count, unsigned element_bytes, bool rotate_sign,
                        uint8_t* plain);
+
+  // Decodes `rounds` whole rounds of a tans stream into plain[0, rounds * kRoundBytes), advancing lanes and cursor.
+  // False, with the output undefined, as soon as a round has used more of main or escapes than there was.
+  bool (*decode_tans)(const TansTables& tables, size_t rounds, TansLanes& lanes, StreamCursor& cursor, uint8_t* plain);
+
+  // Decodes `count` held bytes from each of the four strings, those of string j to held + j * stride. An entry of
+  // pair_lookup, by the next 12 bits: bits of two codes together in the low byte, then their two held bytes.
+  // False when a string ended before a refill. Requires: count is a multiple of kPrefixBatch.
+  bool (*decode_prefix)(const uint32_t* pair_lookup, size_t count, size_t stride, PrefixCursor& cursor, uint8_t* held);
+
+  // Turns `rounds` rounds of held bytes into plain bytes: escapes, raw planes, order. `held` is overwritten, and
+  // kKernelSlackBytes after it. False when there are more escapes than the cursor has.
+  bool (*finish_rounds)(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain);
 };
 
 extern const Kernels kScalarKernels;  // the reference

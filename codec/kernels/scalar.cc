@@ -55,12 +55,126 @@ void MergePlanes(const uint8_t* const* planes, size_t count, unsigned element_by
   }
 }
 
+// Decodes one round's held bytes.
+void DecodeTansRound(const TansTables& tables, TansLanes& lanes, StreamCursor& cursor, uint8_t* held) {
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    const unsigned take = lanes.consumed[lane] >> 3;
+    unsigned consumed = lanes.consumed[lane] & 7;
+    uint32_t chunk;
+    memcpy(&chunk, cursor.main, sizeof chunk);
+    cursor.main += take;
+    // The low `take` bytes of the chunk go right below the bits that are left.
+    const uint64_t mask = (uint64_t{1} << (8 * take)) - 1;
+    uint32_t window = lanes.window[lane] | static_cast<uint32_t>((chunk & mask) << consumed);
+    unsigned state = lanes.state[lane];
+    for (unsigned step = 0; step < kRoundBytes / kLanes; ++step) {
+      held[lane * (kRoundBytes / kLanes) + step] = tables.held[state];
+      const unsigned count = tables.bit_count[state];
+      const uint64_t shifted = static_cast<uint64_t>(window) << count;
+      state = tables.next_base[state] + static_cast<unsigned>(shifted >> 32);
+      window = static_cast<uint32_t>(shifted);
+      consumed += count;
+    }
+    lanes.state[lane] = static_cast<uint8_t>(state);
+    lanes.window[lane] = window;
+    lanes.consumed[lane] = static_cast<uint8_t>(consumed);
+  }
+}
+
+bool PatchEscapes(const FinishTables& tables, StreamCursor& cursor, uint8_t* held) {
+  const size_t available = static_cast<size_t>(cursor.escapes_end - cursor.escapes);
+  size_t used = 0;
+  for (size_t i = 0; i < kRoundBytes; ++i) {
+    if (held[i] != tables.escape_marker) continue;
+    if (used == available) return false;
+    held[i] = cursor.escapes[used++];
+  }
+  cursor.escapes += used;
+  return true;
+}
+
+// Merges one round's raw planes into held bytes: nibbles lowest, then crumbs, then bits.
+void MergeRawPlanes(unsigned raw_bits, const uint8_t* raw, uint8_t* held) {
+  unsigned shift = 0;
+  if (raw_bits & 4) {
+    for (unsigned i = 0; i < kRoundBytes; ++i) {
+      held[i] = static_cast<uint8_t>(held[i] | (raw[i / 128 * 64 + i % 64] >> (i / 64 % 2 * 4) & 15));
+    }
+    raw += kRoundBytes / 2;
+    shift = 4;
+  }
+  if (raw_bits & 2) {
+    for (unsigned i = 0; i < kRoundBytes; ++i) {
+      held[i] = static_cast<uint8_t>(held[i] | (raw[i % 64] >> (i / 64 * 2) & 3) << shift);
+    }
+    raw += kRoundBytes / 4;
+    shift += 2;
+  }
+  if (raw_bits & 1) {
+    for (unsigned i = 0; i < kRoundBytes; ++i) {
+      held[i] = static_cast<uint8_t>(held[i] | (raw[i % 32] >> (i / 32) & 1) << shift);
+    }
+  }
+}
+
+bool FinishRounds(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
+  for (size_t round = 0; round < rounds; ++round, held += kRoundBytes, plain += kRoundBytes) {
+    if (tables.has_escapes && !PatchEscapes(tables, cursor, held)) return false;
+    if (tables.raw_bits == 0) {
+      memcpy(plain, held, kRoundBytes);
+      continue;
+    }
+    MergeRawPlanes(tables.raw_bits, cursor.raw, held);
+    cursor.raw += kRoundBytes / 8 * tables.raw_bits;
+    for (size_t i = 0; i < kRoundBytes; ++i) plain[i] = tables.value_of_rank[held[i]];
+  }
+  return true;
+}
+
+bool DecodeTans(const TansTables& tables, size_t rounds, TansLanes& lanes, StreamCursor& cursor, uint8_t* plain) {
+  uint8_t held[kRoundBytes + kKernelSlackBytes];
+  for (size_t round = 0; round < rounds; ++round) {
+    DecodeTansRound(tables, lanes, cursor, held);
+    if (cursor.main > cursor.main_end) return false;
+    if (!FinishRounds(tables.finish, 1, held, cursor, plain + round * kRoundBytes)) return false;
+  }
+  return true;
+}
+
+bool DecodePrefix(const uint32_t* pair_lookup, size_t count, size_t stride, PrefixCursor& cursor, uint8_t* held) {
+  for (size_t at = 0; at < count; at += kPrefixBatch) {
+    uint64_t window[4];
+    for (unsigned run = 0; run < 4; ++run) {
+      if (cursor.at[run] > cursor.end[run]) return false;
+      memcpy(&window[run], cursor.at[run], sizeof window[run]);
+      window[run] >>= cursor.used[run];
+    }
+    for (unsigned pair = 0; pair < kPrefixBatch / 2; ++pair) {
+      for (unsigned run = 0; run < 4; ++run) {
+        const uint32_t entry = pair_lookup[window[run] & (kPairLookupSize - 1)];
+        const uint16_t two = static_cast<uint16_t>(entry >> 8);
+        memcpy(held + run * stride + at + 2 * pair, &two, sizeof two);
+        window[run] >>= entry & 0xff;
+        cursor.used[run] += entry & 0xff;
+      }
+    }
+    for (unsigned run = 0; run < 4; ++run) {
+      cursor.at[run] += cursor.used[run] >> 3;
+      cursor.used[run] &= 7;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 const Kernels kScalarKernels = {
     .name = "scalar",
     .split_planes = SplitPlanes,
     .merge_planes = MergePlanes,
+    .decode_tans = DecodeTans,
+    .decode_prefix = DecodePrefix,
+    .finish_rounds = FinishRounds,
 };
 
 }  // namespace entrofs::codec

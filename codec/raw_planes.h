@@ -1,0 +1,21 @@
+#pragma once
+
+#include "codec/codec.h"
+#include "codec/kernels/kernels.h"
+
+// The low bits of the ranks, stored as they are. Per round of 256 outputs they are cut into planes of nibbles, crumbs
+// and bits, so that vector units need no bit-by-bit unpacking; a last, shorter round is packed tightly.
+namespace entrofs::codec {
+
+// Bytes that the raw bits of `outputs` outputs take.
+size_t RawBytes(unsigned raw_bits, size_t outputs);
+
+// Writes RawBytes(raw_bits, plain.size()) bytes to `out`: the raw bits of rank_of[plain[i]].
+void EncodeRawPlanes(const uint8_t* rank_of, unsigned raw_bits, ByteSpan plain, uint8_t* out);
+
+// The last, shorter round: like Kernels::finish_rounds for `count` < kRoundBytes held bytes. False when there are more
+// escapes than the cursor has.
+bool FinishPartialRound(const FinishTables& tables, size_t count, const uint8_t* held, StreamCursor& cursor,
+                        uint8_t* plain);
+
+}  // namespace entrofs::codec
