@@ -17,8 +17,9 @@ constexpr unsigned kFraction = 16;
 constexpr uint64_t kOneBit = uint64_t{1} << kFraction;
 // What an escape is taken to cost beyond its bits: time in the decoder.
 constexpr uint64_t kEscapePenalty = kOneBit / 2;
-// Zigzag tables decode faster; they may cost this fraction more than others.
-constexpr uint64_t kZigzagTolerance = 1000;
+// Zigzag tables decode faster than others with raw bits, and pair tables are smaller than lists; they may cost this
+// fraction more.
+constexpr uint64_t kTolerance = 1000;
 // Histograms are scaled down to this many counted bytes, so that sums of products fit in 64 bits.
 constexpr uint64_t kMaxCount = uint64_t{1} << 32;
 
@@ -239,9 +240,9 @@ TableModel FitModel(CodecKind kind, const Histogram& histogram) {
   const Counts counts = ScaleCounts(histogram);
   Candidate best = FitOrder(kind, ListOrder(counts), counts);
   Candidate pairs = FitOrder(kind, PairsOrder(counts), counts);
-  if (pairs.cost < best.cost) best = std::move(pairs);
+  if (pairs.cost <= best.cost + (best.map.raw_bits > 0 ? best.cost / kTolerance : 0)) best = std::move(pairs);
   Candidate zigzag = FitOrder(kind, ZigzagOrder(counts), counts);
-  if (zigzag.cost <= best.cost + best.cost / kZigzagTolerance) best = std::move(zigzag);
+  if (zigzag.cost <= best.cost + best.cost / kTolerance) best = std::move(zigzag);
 
   TableModel model;
   model.kind = kind;

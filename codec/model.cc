@@ -20,7 +20,7 @@ constexpr uint32_t kRepeatZero = 13;
 constexpr size_t kShortestRun = 3;
 constexpr size_t kLongestRun = kShortestRun + 15;
 
-Error Corrupt(const char* what) { return Error{ErrorCode::kCorrupt, std::string("table: ") + what}; }
+Error Corrupt(std::string_view what) { return Error{ErrorCode::kCorrupt, std::string("table: ").append(what)}; }
 
 // Bits that hold a class number of a tans table.
 unsigned StateClassBits(const TableModel& model) {

@@ -21,7 +21,7 @@ constexpr unsigned kKindBits = 4;
 constexpr size_t kPlaneHeaderBytes = 4;
 static_assert(kMaxSegmentBytes < (size_t{1} << (32 - kKindBits)));
 
-Error Corrupt(const char* what) { return Error{ErrorCode::kCorrupt, std::string("segment: ") + what}; }
+Error Corrupt(std::string_view what) { return Error{ErrorCode::kCorrupt, std::string("segment: ").append(what)}; }
 
 struct PlaneHeader {
   CodecKind kind;
@@ -135,7 +135,7 @@ Status ValidateLayout(const Layout& layout) {
     case 8:
       return OkStatus();
     default:
-      return Error{ErrorCode::kCorrupt, "layout: elements of " + std::to_string(layout.element_bytes) + " bytes"};
+      return Error{ErrorCode::kCorrupt, "layout: elements are not of 1, 2, 4 or 8 bytes"};
   }
 }
 
