@@ -1,0 +1,30 @@
+#pragma once
+
+#include <memory>
+
+#include "base/file.h"
+#include "packer/quantize/matrix.h"
+
+// The tensors of a quantized matrix as files that compute their bytes when read, in the forms that compressed-tensors
+// reads (https://github.com/vllm-project/compressed-tensors). All are thread-safe and keep the matrix alive.
+namespace entrofs::packer::quantize {
+
+// One signed byte per weight, the code less 128. Requires: bits() == 8.
+std::shared_ptr<const RandomAccessFile> SignedBytesOf(std::shared_ptr<const QuantizedMatrix> matrix);
+
+// Rows of little-endian 32-bit words that hold 32 / bits codes each, the first in the lowest bits; a row's last word is
+// filled up with zeros. Requires: bits() is 4 or 8.
+std::shared_ptr<const RandomAccessFile> PackedCodesOf(std::shared_ptr<const QuantizedMatrix> matrix);
+uint64_t PackedWordsPerRow(const QuantizedMatrix& matrix);
+
+// Scales in the matrix's dtype, [rows, columns_per_row]: each run's scale, or, when the whole matrix is one run, its
+// scale repeated. Requires: one run, or one run per entry.
+std::shared_ptr<const RandomAccessFile> ScalesOf(std::shared_ptr<const QuantizedMatrix> matrix,
+                                                 uint64_t scales_per_row);
+
+// Zero points of the same runs, packed down the columns: word (i, j) holds those of rows i * 32 / bits onward.
+std::shared_ptr<const RandomAccessFile> PackedZeroPointsOf(std::shared_ptr<const QuantizedMatrix> matrix,
+                                                           uint64_t scales_per_row);
+uint64_t PackedZeroPointRows(const QuantizedMatrix& matrix);
+
+}  // namespace entrofs::packer::quantize

@@ -1,0 +1,114 @@
+#include "packer/quantize/quantization_config.h"
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <vector>
+
+#include "packer/quantize/eligibility.h"
+
+namespace entrofs::packer::quantize {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* FormatName(const Layout& layout) {
+  return layout.format == Layout::Format::kNaive ? "naive-quantized" : "pack-quantized";
+}
+
+Json WeightsOf(const Layout& layout) {
+  const char* strategy = layout.group_size != 0 ? "group" : "channel";
+  if (layout.format == Layout::Format::kNaive) strategy = "tensor";
+  Json weights;
+  weights["num_bits"] = layout.bits;
+  weights["type"] = "int";
+  weights["symmetric"] = layout.symmetric;
+  weights["strategy"] = strategy;
+  weights["group_size"] = layout.group_size != 0 ? Json(layout.group_size) : Json(nullptr);
+  weights["block_structure"] = nullptr;
+  weights["dynamic"] = false;
+  weights["actorder"] = nullptr;
+  weights["observer"] = "minmax";
+  weights["observer_kwargs"] = Json::object();
+  return weights;
+}
+
+Json GroupOf(const Layout& layout, const std::vector<std::string>& targets) {
+  Json group;
+  group["targets"] = targets;
+  group["weights"] = WeightsOf(layout);
+  group["input_activations"] = nullptr;
+  group["output_activations"] = nullptr;
+  group["format"] = FormatName(layout);
+  return group;
+}
+
+std::vector<std::string> ModulesToIgnore(const Plan& plan) {
+  std::set<std::string> modules = {"lm_head"};
+  for (const TensorPlan& tensor : plan.tensors) {
+    if (tensor.layout) continue;
+    const OutputTensor& kept = tensor.outputs.front();
+    Role role = RoleOf(kept);
+    if (role == Role::kLinear || role == Role::kHead) modules.insert(ModuleName(kept.name));
+  }
+  for (const TensorPlan& tensor : plan.tensors) {
+    if (tensor.layout) modules.erase(ModuleName(tensor.outputs.front().belongs_to));
+  }
+  return {modules.begin(), modules.end()};
+}
+
+// A single layout targets every Linear module that is not ignored; of several, each names its modules.
+Json QuantizationConfig(const Plan& plan) {
+  std::map<Layout, std::vector<std::string>> modules;
+  for (const TensorPlan& tensor : plan.tensors) {
+    if (tensor.layout) modules[*tensor.layout].push_back(ModuleName(tensor.outputs.front().belongs_to));
+  }
+  if (modules.empty()) return nullptr;
+  if (modules.size() == 1) modules.begin()->second = {"Linear"};
+
+  Json config;
+  config["quant_method"] = "compressed-tensors";
+  config["format"] = FormatName(modules.begin()->first);
+  config["quantization_status"] = "compressed";
+  config["global_compression_ratio"] = nullptr;
+  config["kv_cache_scheme"] = nullptr;
+  config["ignore"] = ModulesToIgnore(plan);
+  size_t number = 0;
+  for (const auto& [layout, targets] : modules) {
+    config["config_groups"]["group_" + std::to_string(number++)] = GroupOf(layout, targets);
+  }
+  return config;
+}
+
+// `text` indented by two spaces, all lines but the first.
+std::string Indented(const std::string& text) {
+  std::string indented;
+  for (char c : text) {
+    indented += c;
+    if (c == '\n') indented += "  ";
+  }
+  return indented;
+}
+
+}  // namespace
+
+Result<std::string> AddQuantizationConfig(std::string_view config_json, const Plan& plan) {
+  Json config = Json::parse(config_json, nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object()) return Error{ErrorCode::kInvalidArgument, "not a JSON object"};
+  if (config.contains("quantization_config")) {
+    return Error{ErrorCode::kInvalidArgument, "has a quantization_config: the checkpoint is quantized already"};
+  }
+  Json addition = QuantizationConfig(plan);
+  if (addition.is_null()) return std::string(config_json);
+
+  // The last brace closes the object; the new member goes behind the last one.
+  const size_t brace = config_json.rfind('}');
+  const size_t last = config_json.find_last_not_of(" \t\r\n", brace - 1);
+  std::string text(config_json.substr(0, last + 1));
+  if (!config.empty()) text += ',';
+  text += "\n  \"quantization_config\": " + Indented(addition.dump(2)) + "\n";
+  text += config_json.substr(brace);
+  return text;
+}
+
+}  // namespace entrofs::packer::quantize

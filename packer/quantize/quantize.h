@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "packer/output_tensor.h"
+
+// Turns a checkpoint's matrices into quantized ones in the forms of compressed-tensors, which transformers and vLLM
+// load. This and quantization_config.h are what the rest of packer/ includes.
+namespace entrofs::packer::quantize {
+
+enum class Scheme {
+  kUint8,        // EntroLLM: one scale and zero point per matrix, codes 0..255
+  kUint4,        // the same with codes 0..15
+  kInt8Tensor,   // one scale per matrix, codes -127..127
+  kInt8Channel,  // one scale per row, codes -127..127
+  kUint4Group,   // a scale (and zero point) per group of weights in a row, 16 codes
+};
+inline constexpr size_t kSchemeCount = 5;
+// As users write it: "uint8", "uint4", "int8-tensor", "int8-channel", "uint4-group".
+std::string_view Name(Scheme scheme);
+std::optional<Scheme> ParseScheme(std::string_view name);
+
+struct Options {
+  Scheme scheme = Scheme::kUint8;
+  // Shell patterns of tensor names: see SelectTensors.
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+  // Of kUint4Group: weights per group (32, 64 or 128), and whether zero is always the middle code.
+  uint32_t group_size = 128;
+  bool symmetric = false;
+};
+
+// The way a matrix is written: what a config group says of its weights.
+struct Layout {
+  enum class Format {
+    kNaive,   // `weight` I8, one scale and zero point
+    kPacked,  // `weight_packed` I32
+  };
+  Format format = Format::kPacked;
+  int bits = 8;
+  bool symmetric = true;
+  uint64_t group_size = 0;  // of kPacked: weights per scale, 0 for a whole row
+  friend auto operator<=>(const Layout&, const Layout&) = default;
+};
+
+struct TensorPlan {
+  // What stands in for the input tensor, the one with the weights first. The input itself when it is kept.
+  std::vector<OutputTensor> outputs;
+  // Set when the tensor was quantized.
+  std::optional<Layout> layout;
+};
+
+struct Plan {
+  std::vector<TensorPlan> tensors;    // one for each input tensor, in order
+  std::vector<std::string> warnings;  // "<tensor>: <why it was left as it is>"
+  QuantizationError error;            // of all quantized tensors
+};
+
+// Decides what becomes of every tensor of a checkpoint: `tensors` are all of them, as they are, from all its files.
+// Reads every matrix two times, on `pool` and the calling thread; the outputs then read them again whenever they are
+// read. Holds a few hundred KiB per thread and, for schemes with one scale per row, 8 bytes per row. A matrix with NaN
+// or infinite values, or too large for its dtype's scale, is left as it is, with a warning. The result does not depend
+// on the number of threads.
+// Errors: kInvalidArgument (options; a tensor that already bears the name of an output), or those of reading.
+Result<Plan> PlanQuantization(const Options& options, std::span<const OutputTensor> tensors, ThreadPool& pool);
+
+}  // namespace entrofs::packer::quantize
