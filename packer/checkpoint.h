@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "packer/safetensors.h"
+#include "packer/source_file.h"
+
+namespace entrofs::packer {
+
+struct CheckpointFile {
+  std::string path;  // relative to the checkpoint, '/' between parts
+  std::shared_ptr<const SourceFile> file;
+  std::optional<SafetensorsHeader> header;  // of *.safetensors files
+};
+
+// What is to be packed: the files below a directory, or one file alone.
+struct Checkpoint {
+  std::string root;                      // as the user named it
+  std::vector<CheckpointFile> files;     // by path
+  std::vector<std::string> directories;  // without any file in or below them, by path
+  uint64_t size_bytes() const;
+};
+
+// Lists `source`: a directory, walked to the bottom, or a regular file. Links to regular files count as files, as in
+// the caches of Hugging Face's hub; links that lead nowhere, links to directories, sockets, pipes, devices and names
+// that an archive cannot hold are errors that name them.
+Result<Checkpoint> ListCheckpoint(const std::string& source);
+
+// ListCheckpoint, then reads the headers of all *.safetensors files. A file alone must be one. Errors name the file,
+// and the tensor where one is at fault.
+Result<Checkpoint> OpenCheckpoint(const std::string& source);
+
+}  // namespace entrofs::packer

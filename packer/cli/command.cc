@@ -1,0 +1,49 @@
+#include "packer/cli/command.h"
+
+#include "base/thread_pool.h"
+#include "packer/cli/terminal_progress.h"
+
+namespace entrofs::packer {
+namespace {
+
+// Errors stay on one line whatever names they quote.
+std::string OneLine(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return text;
+}
+
+}  // namespace
+
+std::optional<int> ParseArguments(CLI::App& app, const std::vector<std::string>& args, const Streams& streams) {
+  try {
+    // CLI11 takes them last first.
+    app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
+    return std::nullopt;
+  } catch (const CLI::CallForHelp&) {
+    streams.out << app.help();
+    return kOk;
+  } catch (const CLI::ParseError& e) {
+    streams.err << OneLine(app.get_name() + ": " + e.what()) << "; see " << app.get_name() << " --help\n";
+    return kUsage;
+  }
+}
+
+int Fail(const Streams& streams, const Error& error) {
+  streams.err << "entro-pack: " << OneLine(error.message) << "\n";
+  return error.code == ErrorCode::kInvalidArgument ? kUsage : kFailed;
+}
+
+void AddThreadsOption(CLI::App& app, size_t& threads) {
+  app.add_option("--threads", threads, "Threads to work with (default: one per CPU)")->check(CLI::Range(1, 1024));
+}
+
+size_t ThreadCount(size_t threads) { return threads > 0 ? threads : ThreadPool::AvailableCpus(); }
+
+std::unique_ptr<Progress> MakeProgress(const Streams& streams) {
+  if (streams.err_is_terminal) return std::make_unique<TerminalProgress>(streams.err);
+  return std::make_unique<NoProgress>();
+}
+
+}  // namespace entrofs::packer

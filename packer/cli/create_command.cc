@@ -1,0 +1,150 @@
+#include <chrono>
+#include <filesystem>
+
+#include "base/thread_pool.h"
+#include "base/units.h"
+#include "packer/checkpoint.h"
+#include "packer/cli/command.h"
+#include "packer/pack.h"
+#include "packer/summary.h"
+#include "packer/text_table.h"
+
+namespace entrofs::packer {
+namespace {
+
+struct CreateOptions {
+  std::string source;
+  std::string output;
+  std::string quant = "none";
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+  std::string codec = "auto";
+  std::string tables = "tensor";
+  std::string segment_size = "256KiB";
+  size_t threads = 0;
+  bool verify = true;
+  bool json = false;
+};
+
+constexpr const char* kFooter =
+    "SRC is a directory, packed with all that is in it, or one .safetensors file. An existing FILE is replaced when "
+    "the\n"
+    "new archive is complete; on an error or Ctrl-C nothing is left behind.\n\n"
+    "examples:\n"
+    "  entro-pack create ./model -o model.entro                        byte for byte, about 2/3 of a BF16 model\n"
+    "  entro-pack create ./model -o model.entro --quant uint8          EntroLLM's 8 bits per tensor\n"
+    "  entro-pack create ./model -o model.entro --quant uint4 --exclude '*.down_proj.weight'\n"
+    "  entro-pack create adapter.safetensors -o adapter.entro --json\n";
+
+void Describe(CLI::App& app, CreateOptions& options) {
+  app.add_option("SRC", options.source, "Checkpoint directory or .safetensors file")->required();
+  app.add_option("-o,--output", options.output, "The archive to write")->required()->type_name("FILE");
+  app.add_option("--quant", options.quant,
+                 "none: lossless; uint8, uint4: quantize the weights of linear layers per tensor, written as a\n"
+                 "compressed-tensors checkpoint")
+      ->check(CLI::IsMember({"none", "uint8", "uint4"}));
+  app.add_option("--include", options.include, "Quantize tensors of this name too (* and ? match; may be repeated)")
+      ->type_name("PATTERN")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--exclude", options.exclude, "Do not quantize tensors of this name (wins over --include)")
+      ->type_name("PATTERN")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--codec", options.codec, "auto: the smallest; tans, huffman, stored: this one where it gains")
+      ->check(CLI::IsMember({"auto", "tans", "huffman", "stored"}));
+  app.add_option("--tables", options.tables, "One code table per tensor, or one for the whole archive")
+      ->check(CLI::IsMember({"tensor", "archive"}));
+  app.add_option("--segment-size", options.segment_size,
+                 "Plain bytes that are decoded at a time: 64 KiB to 4 MiB, a multiple of 256")
+      ->type_name("SIZE");
+  AddThreadsOption(app, options.threads);
+  app.add_flag("--verify,!--no-verify", options.verify,
+               "Read the archive back before it gets its name (default), or do not");
+  app.add_flag("--json", options.json, "Print the summary as JSON, as inspect --json does");
+  app.footer(kFooter);
+}
+
+Error Usage(const std::string& what) { return Error{ErrorCode::kInvalidArgument, what}; }
+
+Result<uint32_t> ParseSegmentSize(const std::string& text) {
+  ENTROFS_ASSIGN_OR_RETURN(uint64_t bytes, ParseBytes(text));
+  if (bytes < codec::kMinSegmentBytes || bytes > codec::kMaxSegmentBytes ||
+      bytes % codec::kSegmentGranularityBytes != 0) {
+    return Usage("--segment-size " + text + ": must be 64 KiB to 4 MiB and a multiple of 256 bytes");
+  }
+  return static_cast<uint32_t>(bytes);
+}
+
+// An archive inside the directory it packs would be packed the next time.
+Status CheckOutputPlace(const CreateOptions& options) {
+  namespace stdfs = std::filesystem;
+  std::error_code code;
+  if (stdfs::is_directory(options.output, code)) return Usage(options.output + ": is a directory");
+  const stdfs::path source = stdfs::weakly_canonical(options.source, code);
+  const stdfs::path output = stdfs::weakly_canonical(options.output, code);
+  if (source == output) return Usage("-o " + options.output + ": is the source");
+  if (!stdfs::is_directory(source, code)) return OkStatus();
+  const stdfs::path relative = output.lexically_relative(source);
+  if (!relative.empty() && *relative.begin() != "..") return Usage("-o " + options.output + ": is inside the source");
+  return OkStatus();
+}
+
+Result<OutputTree> BuildTree(const CreateOptions& options) {
+  ENTROFS_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.source));
+  if (options.quant != "none") return Usage("--quant " + options.quant + ": is not in this build");
+  if (!options.include.empty() || !options.exclude.empty()) {
+    return Usage("--include and --exclude choose what to quantize: they need --quant");
+  }
+  return LosslessTree(checkpoint);
+}
+
+void PrintResult(const CreateOptions& options, const OutputTree& tree, const PackResult& result, double seconds,
+                 std::ostream& out) {
+  const uint64_t virtual_bytes = tree.size_bytes();
+  const double share =
+      static_cast<double>(result.archive_bytes) / static_cast<double>(std::max<uint64_t>(1, virtual_bytes));
+  out << options.output << ": " << FormatBytes(virtual_bytes) << " in " << tree.files.size() << " files -> "
+      << FormatBytes(result.archive_bytes) << " (" << Decimal(100 * share, 1) << " %) in " << Decimal(seconds, 1)
+      << " s, " << FormatRate(virtual_bytes, seconds) << "\n\n";
+  PrintSummary(result.report, result.archive_bytes, out);
+}
+
+Status Create(const CreateOptions& options, const Streams& streams) {
+  PackOptions pack;
+  pack.codec = *ParseCodecChoice(options.codec);
+  pack.one_table_per_archive = options.tables == "archive";
+  pack.verify = options.verify;
+  pack.quant = options.quant;
+  ENTROFS_ASSIGN_OR_RETURN(pack.segment_bytes, ParseSegmentSize(options.segment_size));
+  ENTROFS_RETURN_IF_ERROR(CheckOutputPlace(options));
+  const auto start = std::chrono::steady_clock::now();
+  ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, BuildTree(options));
+  for (const std::string& warning : tree.warnings) streams.err << "entro-pack: warning: " << warning << "\n";
+  Result<PackResult> result = [&] {
+    ThreadPool pool(ThreadCount(options.threads));
+    std::unique_ptr<Progress> progress = MakeProgress(streams);
+    return Pack(tree, options.output, pack, pool, *progress);
+  }();
+  if (!result) return result.error();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (options.json) {
+    streams.out << InspectJson(result->report, tree.size_bytes(), result->archive_bytes) << "\n";
+  } else {
+    PrintResult(options, tree, *result, seconds, streams.out);
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+int RunCreate(const std::vector<std::string>& args, const Streams& streams) {
+  CLI::App app("Packs a checkpoint into an archive that entrofs mounts.", "entro-pack create");
+  CreateOptions options;
+  Describe(app, options);
+  if (std::optional<int> code = ParseArguments(app, args, streams)) return *code;
+  Status status = Create(options, streams);
+  return status ? kOk : Fail(streams, status.error());
+}
+
+}  // namespace entrofs::packer

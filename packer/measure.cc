@@ -1,0 +1,110 @@
+#include "packer/measure.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <functional>
+#include <mutex>
+
+#include "base/buffer.h"
+#include "base/hash.h"
+
+namespace entrofs::packer {
+namespace {
+
+// A multiple of every element size.
+constexpr uint64_t kChunkBytes = 1 << 20;
+
+// Calls visit(worker, chunk number, offset, size) for every chunk of `size` bytes until one fails; returns the first
+// error. Calls of one worker follow one another.
+using Visit = std::function<Status(size_t worker, uint64_t chunk, uint64_t offset, size_t size)>;
+Status ForEachChunk(uint64_t size, ThreadPool& pool, const Visit& visit) {
+  const uint64_t chunks = (size + kChunkBytes - 1) / kChunkBytes;
+  const size_t workers = static_cast<size_t>(std::min<uint64_t>(chunks, pool.thread_count() + 1));
+  std::atomic<uint64_t> next{0};
+  std::mutex mutex;
+  Status first_error;
+  pool.ParallelFor(workers, [&](size_t worker) {
+    for (uint64_t chunk = next++; chunk < chunks; chunk = next++) {
+      const uint64_t offset = chunk * kChunkBytes;
+      Status status = visit(worker, chunk, offset, static_cast<size_t>(std::min(kChunkBytes, size - offset)));
+      if (status) continue;
+      next = chunks;
+      std::lock_guard lock(mutex);
+      if (first_error) first_error = std::move(status);
+    }
+  });
+  return first_error;
+}
+
+size_t WorkerCount(const ThreadPool& pool) { return pool.thread_count() + 1; }
+
+void Add(const LayoutCounts& from, LayoutCounts& to) {
+  for (size_t p = 0; p < to.planes.size(); ++p) {
+    for (size_t value = 0; value < 256; ++value) to.planes[p][value] += from.planes[p][value];
+  }
+}
+
+std::vector<LayoutCounts> NoCounts(std::span<const codec::Layout> layouts) {
+  std::vector<LayoutCounts> counts;
+  for (const codec::Layout& layout : layouts) {
+    counts.push_back({layout, std::vector<codec::Histogram>(layout.plane_count(), codec::Histogram{})});
+  }
+  return counts;
+}
+
+}  // namespace
+
+double LayoutCounts::EntropyBits() const {
+  double bits = 0;
+  for (const codec::Histogram& plane : planes) bits += codec::EntropyBits(plane);
+  return bits;
+}
+
+Result<Measurement> Measure(const RandomAccessFile& bytes, std::span<const codec::Layout> layouts, ThreadPool& pool) {
+  struct Worker {
+    Buffer chunk;
+    std::vector<LayoutCounts> counts;
+  };
+  std::vector<Worker> workers(WorkerCount(pool));
+  std::vector<uint64_t> hashes((bytes.size() + kChunkBytes - 1) / kChunkBytes);
+  auto count = [&](size_t index, uint64_t chunk, uint64_t offset, size_t size) -> Status {
+    Worker& worker = workers[index];
+    if (worker.counts.empty()) worker.counts = NoCounts(layouts);
+    worker.chunk.Reserve(size);
+    ENTROFS_RETURN_IF_ERROR(bytes.ReadAt(offset, worker.chunk.span()));
+    hashes[chunk] = Hash64(worker.chunk.span());
+    for (LayoutCounts& counts : worker.counts) {
+      codec::CountPlanes(counts.layout, worker.chunk.span(), counts.planes);
+    }
+    return OkStatus();
+  };
+  ENTROFS_RETURN_IF_ERROR(ForEachChunk(bytes.size(), pool, count));
+  Measurement measurement{NoCounts(layouts), 0};
+  for (const Worker& worker : workers) {
+    for (size_t i = 0; i < worker.counts.size(); ++i) Add(worker.counts[i], measurement.layouts[i]);
+  }
+  measurement.fingerprint =
+      Hash64({reinterpret_cast<const uint8_t*>(hashes.data()), hashes.size() * sizeof(uint64_t)}, bytes.size());
+  return measurement;
+}
+
+Result<bool> SameBytes(const RandomAccessFile& a, const RandomAccessFile& b, ThreadPool& pool) {
+  if (a.size() != b.size()) return false;
+  std::vector<std::pair<Buffer, Buffer>> workers(WorkerCount(pool));
+  std::atomic<bool> same{true};
+  auto compare = [&](size_t worker, uint64_t, uint64_t offset, size_t size) -> Status {
+    if (!same) return OkStatus();
+    auto& [left, right] = workers[worker];
+    left.Reserve(size);
+    right.Reserve(size);
+    ENTROFS_RETURN_IF_ERROR(a.ReadAt(offset, left.span()));
+    ENTROFS_RETURN_IF_ERROR(b.ReadAt(offset, right.span()));
+    if (std::memcmp(left.data(), right.data(), size) != 0) same = false;
+    return OkStatus();
+  };
+  ENTROFS_RETURN_IF_ERROR(ForEachChunk(a.size(), pool, compare));
+  return same.load();
+}
+
+}  // namespace entrofs::packer

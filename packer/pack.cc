@@ -1,0 +1,242 @@
+#include "packer/pack.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <unordered_map>
+
+#include "archive/archive_writer.h"
+#include "packer/measure.h"
+#include "packer/unit.h"
+#include "packer/verify.h"
+
+namespace entrofs::packer {
+namespace {
+
+using archive::ArchiveWriter;
+using archive::Extent;
+
+// Small units are not worth looking for twins of.
+constexpr uint64_t kLeastSharedBytes = 1 << 10;
+constexpr size_t kSampleBlockBytes = 64 << 10;
+constexpr size_t kMaxSampleBlocks = 16;
+// Below this, one zstd frame does as well as anything else for a literal.
+constexpr uint64_t kPlainLiteralBytes = 32 << 10;
+
+// Evenly spread whole blocks of `bytes`, about a sixteenth of them; all of them when they are few.
+Result<std::vector<uint8_t>> Sample(const RandomAccessFile& bytes) {
+  const uint64_t size = bytes.size();
+  const size_t blocks = std::clamp<size_t>(static_cast<size_t>(size / kSampleBlockBytes / 16), 1, kMaxSampleBlocks);
+  std::vector<uint8_t> sample;
+  if (size <= 4 * kSampleBlockBytes) {
+    sample.resize(size);
+    ENTROFS_RETURN_IF_ERROR(bytes.ReadAt(0, sample));
+    return sample;
+  }
+  sample.resize(blocks * kSampleBlockBytes);
+  for (size_t i = 0; i < blocks; ++i) {
+    const uint64_t offset = size / blocks * i / kSampleBlockBytes * kSampleBlockBytes;
+    ENTROFS_RETURN_IF_ERROR(
+        bytes.ReadAt(offset, MutableByteSpan(sample).subspan(i * kSampleBlockBytes, kSampleBlockBytes)));
+  }
+  return sample;
+}
+
+class Packer {
+ public:
+  Packer(const OutputTree& tree, const PackOptions& options, ThreadPool& pool, Progress& progress,
+         std::unique_ptr<NewFile> file)
+      : tree_(tree), options_(options), pool_(pool), progress_(progress), writer_(std::move(file), pool) {
+    report_.quant = options.quant;
+    report_.codec = Name(options.codec);
+    report_.tables = options.one_table_per_archive ? "archive" : "tensor";
+    report_.segment_bytes = options.segment_bytes;
+  }
+
+  Result<PackResult> Run() {
+    if (options_.one_table_per_archive) ENTROFS_RETURN_IF_ERROR(BuildSharedTables());
+    progress_.Start("packing", tree_.size_bytes());
+    ENTROFS_RETURN_IF_ERROR(writer_.Start());
+    for (const std::string& directory : tree_.directories) ENTROFS_RETURN_IF_ERROR(writer_.AddDirectory(directory));
+    for (const OutputFile& file : tree_.files) {
+      Status status = AddFile(file);
+      if (!status) return std::move(status.error()).WithContext(file.path);
+    }
+    PackResult result;
+    ENTROFS_ASSIGN_OR_RETURN(result.archive_bytes, writer_.Finish(ToJson(report_), Verifier()));
+    result.report = std::move(report_);
+    return result;
+  }
+
+ private:
+  // What the report says about a unit.
+  struct UnitFacts {
+    std::string codec;
+    double entropy_bits = 0;
+  };
+  // Something written before that later units may turn out to equal.
+  struct Written {
+    Extent extent;
+    std::shared_ptr<const RandomAccessFile> bytes;
+    UnitFacts facts;
+  };
+
+  Status BuildSharedTables() {
+    progress_.Start("counting", tree_.size_bytes());
+    shared_.emplace(options_.codec == CodecChoice::kHuffman ? codec::CodecKind::kHuffman : codec::CodecKind::kTans);
+    for (const OutputFile& file : tree_.files) {
+      for (const Unit& unit : CutIntoUnits(file)) {
+        ENTROFS_ASSIGN_OR_RETURN(Measurement measurement, Measure(*unit.bytes, CandidateLayouts(unit.dtype), pool_));
+        if (unit.dtype) shared_->Add(measurement.layouts.front());
+        progress_.Advance(unit.bytes->size());
+      }
+    }
+    shared_->Build();
+    return OkStatus();
+  }
+
+  Status AddFile(const OutputFile& file) {
+    ENTROFS_RETURN_IF_ERROR(writer_.BeginFile(file.path, file.mode, file.mtime_ns));
+    std::vector<TensorReport> reports;
+    for (const Unit& unit : CutIntoUnits(file)) {
+      ENTROFS_RETURN_IF_ERROR(AddUnit(unit, reports));
+      progress_.Advance(unit.bytes->size());
+    }
+    AppendReports(file, std::move(reports));
+    if (file.source) ENTROFS_RETURN_IF_ERROR(file.source->CheckUnchanged());
+    return writer_.EndFile();
+  }
+
+  Status AddUnit(const Unit& unit, std::vector<TensorReport>& reports) {
+    auto source = [&unit](uint64_t offset, MutableByteSpan out) { return unit.bytes->ReadAt(offset, out); };
+    ENTROFS_ASSIGN_OR_RETURN(Measurement measurement, Measure(*unit.bytes, CandidateLayouts(unit.dtype), pool_));
+    ENTROFS_ASSIGN_OR_RETURN(const Written* twin, FindTwin(unit, measurement.fingerprint));
+    if (twin != nullptr) {
+      AddToReport(unit, twin->facts, 0, reports);
+      return writer_.AddSharedExtent(twin->extent, unit.name, source);
+    }
+    ENTROFS_ASSIGN_OR_RETURN(Coding coding, Choose(unit, measurement));
+    ArchiveWriter::ExtentOptions extent_options{.name = unit.name,
+                                                .plain_bytes = unit.bytes->size(),
+                                                .segment_bytes = options_.segment_bytes,
+                                                .layout = coding.layout,
+                                                .planes = coding.planes,
+                                                .tables = {}};
+    uint64_t table_bytes = 0;
+    for (const codec::PlaneEncoder& plane : coding.planes) {
+      extent_options.tables.push_back(AddTable(plane, table_bytes));
+    }
+    ENTROFS_ASSIGN_OR_RETURN(Extent extent, writer_.AddExtent(extent_options, source));
+    UnitFacts facts{coding.CodecNames(), coding.entropy_bits};
+    AddToReport(unit, facts, extent.stored_bytes + table_bytes, reports);
+    if (unit.bytes->size() >= kLeastSharedBytes) {
+      written_.emplace(measurement.fingerprint, Written{std::move(extent), unit.bytes, std::move(facts)});
+    }
+    return OkStatus();
+  }
+
+  Result<Coding> Choose(const Unit& unit, const Measurement& measurement) {
+    if (!unit.dtype && unit.bytes->size() < kPlainLiteralBytes && options_.codec != CodecChoice::kStored) {
+      return Coding{codec::Layout{}, {{codec::CodecKind::kZstd, nullptr}}, measurement.layouts[0].EntropyBits()};
+    }
+    ENTROFS_ASSIGN_OR_RETURN(std::vector<uint8_t> sample, Sample(*unit.bytes));
+    CodingOptions options{options_.codec, options_.segment_bytes, shared_ && unit.dtype ? &*shared_ : nullptr};
+    // The choice of a coder is about tensors.
+    if (!unit.dtype && options.codec != CodecChoice::kStored) options.codec = CodecChoice::kAuto;
+    return ChooseCoding(measurement, sample, options);
+  }
+
+  // The number of the plane's table; adds its size to `bytes` when it is new.
+  uint32_t AddTable(const codec::PlaneEncoder& plane, uint64_t& bytes) {
+    if (!plane.table) return archive::kNoTable;
+    ByteSpan serialized = codec::SerializedTable(*plane.table);
+    const uint32_t number = writer_.AddTable(plane.kind, serialized);
+    if (number == table_count_) {
+      ++table_count_;
+      bytes += serialized.size();
+    }
+    return number;
+  }
+
+  // A unit of the same bytes written before, or null.
+  Result<const Written*> FindTwin(const Unit& unit, uint64_t fingerprint) {
+    auto [first, last] = written_.equal_range(fingerprint);
+    for (auto it = first; it != last; ++it) {
+      ENTROFS_ASSIGN_OR_RETURN(bool same, SameBytes(*unit.bytes, *it->second.bytes, pool_));
+      if (same) return static_cast<const Written*>(&it->second);
+    }
+    return static_cast<const Written*>(nullptr);
+  }
+
+  void AddToReport(const Unit& unit, const UnitFacts& facts, uint64_t archive_bytes,
+                   std::vector<TensorReport>& reports) {
+    if (unit.tensors.empty()) {
+      report_.other_plain_bytes += unit.bytes->size();
+      report_.other_archive_bytes += archive_bytes;
+      return;
+    }
+    uint64_t rest = archive_bytes;
+    for (const OutputTensor* tensor : unit.tensors) {
+      const double share = static_cast<double>(tensor->bytes->size()) / static_cast<double>(unit.bytes->size());
+      TensorReport report;
+      report.name = tensor->name;
+      report.codec = facts.codec;
+      report.entropy_bits = static_cast<uint64_t>(std::llround(facts.entropy_bits * share));
+      report.archive_bytes =
+          tensor == unit.tensors.back() ? rest : static_cast<uint64_t>(static_cast<double>(archive_bytes) * share);
+      rest -= report.archive_bytes;
+      reports.push_back(std::move(report));
+    }
+  }
+
+  // Completes the reports on the tensors of `file` and appends them in the order of the file. Zero-size tensors, which
+  // are in no unit, join here.
+  void AppendReports(const OutputFile& file, std::vector<TensorReport> reports) {
+    size_t next = 0;
+    for (const Piece& piece : file.pieces) {
+      const auto* tensor = std::get_if<OutputTensor>(&piece);
+      if (tensor == nullptr) continue;
+      TensorReport report;
+      if (tensor->bytes->size() > 0) {
+        report = std::move(reports[next++]);
+      } else {
+        report.name = tensor->name;
+        report.codec = codec::Name(codec::CodecKind::kStored);
+      }
+      report.file = file.path;
+      report.dtype = tensor->dtype;
+      report.shape = tensor->shape;
+      report.plain_bytes = tensor->bytes->size();
+      report.weight_count = tensor->weight_count;
+      report.belongs_to = tensor->belongs_to;
+      report.scheme = tensor->scheme;
+      report.error = tensor->error;
+      report_.tensors.push_back(std::move(report));
+    }
+  }
+
+  ArchiveWriter::Verify Verifier() {
+    if (!options_.verify) return nullptr;
+    return [this](const std::string& temporary_path) { return VerifyArchive(temporary_path, pool_, progress_); };
+  }
+
+  const OutputTree& tree_;
+  const PackOptions& options_;
+  ThreadPool& pool_;
+  Progress& progress_;
+  ArchiveWriter writer_;
+  Report report_;
+  std::optional<SharedTables> shared_;
+  std::unordered_multimap<uint64_t, Written> written_;
+  uint32_t table_count_ = 0;
+};
+
+}  // namespace
+
+Result<PackResult> Pack(const OutputTree& tree, const std::string& output_path, const PackOptions& options,
+                        ThreadPool& pool, Progress& progress) {
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<NewFile> file, CreateFile(output_path));
+  return Packer(tree, options, pool, progress, std::move(file)).Run();
+}
+
+}  // namespace entrofs::packer

@@ -1,0 +1,95 @@
+#include "packer/report.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace entrofs::packer {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Only what cannot be derived, and only where it is not the usual, for there may be a hundred thousand tensors.
+Json TensorToJson(const TensorReport& tensor) {
+  Json json = {{"name", tensor.name},   {"dtype", Name(tensor.dtype)},           {"shape", tensor.shape},
+               {"codec", tensor.codec}, {"archive_bytes", tensor.archive_bytes}, {"entropy_bits", tensor.entropy_bits}};
+  if (tensor.weight_count != ElementCount(tensor.shape)) json["weights"] = tensor.weight_count;
+  if (tensor.belongs_to != tensor.name) json["belongs_to"] = tensor.belongs_to;
+  if (!tensor.scheme.empty()) json["scheme"] = tensor.scheme;
+  if (tensor.error) {
+    json["signal_energy"] = tensor.error->signal_energy;
+    json["noise_energy"] = tensor.error->noise_energy;
+  }
+  return json;
+}
+
+TensorReport TensorFromJson(const Json& json, const std::string& file) {
+  TensorReport tensor;
+  tensor.name = json.at("name").get<std::string>();
+  tensor.file = file;
+  std::optional<Dtype> dtype = ParseDtype(json.at("dtype").get<std::string>());
+  if (!dtype) throw std::runtime_error("unknown dtype");
+  tensor.dtype = *dtype;
+  tensor.shape = json.at("shape").get<std::vector<uint64_t>>();
+  tensor.codec = json.at("codec").get<std::string>();
+  tensor.archive_bytes = json.at("archive_bytes").get<uint64_t>();
+  tensor.entropy_bits = json.at("entropy_bits").get<uint64_t>();
+  const uint64_t count = ElementCount(tensor.shape).value_or(0);
+  tensor.weight_count = json.value("weights", count);
+  tensor.plain_bytes = static_cast<uint64_t>(static_cast<unsigned __int128>(count) * BitWidth(*dtype) / 8);
+  tensor.belongs_to = json.value("belongs_to", tensor.name);
+  tensor.scheme = json.value("scheme", std::string());
+  if (json.contains("signal_energy")) {
+    tensor.error = QuantizationError{json.at("signal_energy").get<double>(), json.at("noise_energy").get<double>()};
+  }
+  return tensor;
+}
+
+Report ReportFromJson(const Json& json) {
+  Report report;
+  report.quant = json.at("quant").get<std::string>();
+  report.codec = json.at("codec").get<std::string>();
+  report.tables = json.at("tables").get<std::string>();
+  report.segment_bytes = json.at("segment_bytes").get<uint64_t>();
+  report.other_plain_bytes = json.at("other").at("plain_bytes").get<uint64_t>();
+  report.other_archive_bytes = json.at("other").at("archive_bytes").get<uint64_t>();
+  for (const Json& file : json.at("files")) {
+    const std::string path = file.at("path").get<std::string>();
+    for (const Json& tensor : file.at("tensors")) report.tensors.push_back(TensorFromJson(tensor, path));
+  }
+  return report;
+}
+
+}  // namespace
+
+uint64_t TensorReport::divisor() const {
+  return std::max<uint64_t>(1, weight_count > 0 ? weight_count : ElementCount(shape).value_or(0));
+}
+
+std::string ToJson(const Report& report) {
+  Json json = {{"quant", report.quant},
+               {"codec", report.codec},
+               {"tables", report.tables},
+               {"segment_bytes", report.segment_bytes},
+               {"other", {{"plain_bytes", report.other_plain_bytes}, {"archive_bytes", report.other_archive_bytes}}},
+               {"files", Json::array()}};
+  Json& files = json["files"];
+  for (const TensorReport& tensor : report.tensors) {
+    if (files.empty() || files.back()["path"] != tensor.file) {
+      files.push_back({{"path", tensor.file}, {"tensors", Json::array()}});
+    }
+    files.back()["tensors"].push_back(TensorToJson(tensor));
+  }
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Result<Report> ParseReport(std::string_view json) {
+  try {
+    return ReportFromJson(Json::parse(json));
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception&) {
+    return Error{ErrorCode::kCorrupt, "the archive's report is not what entro-pack writes"};
+  }
+}
+
+}  // namespace entrofs::packer

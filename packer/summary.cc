@@ -1,0 +1,161 @@
+#include "packer/summary.h"
+
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "archive/paths.h"
+#include "base/units.h"
+#include "packer/text_table.h"
+
+namespace entrofs::packer {
+namespace {
+
+using Align = TextTable::Align;
+
+// Sums over some tensors.
+struct Sum {
+  uint64_t tensors = 0;
+  uint64_t weights = 0;
+  uint64_t elements = 0;
+  uint64_t plain_bytes = 0;
+  uint64_t archive_bytes = 0;
+  double entropy_bits = 0;
+
+  void Add(const TensorReport& tensor) {
+    ++tensors;
+    weights += tensor.weight_count;
+    elements += tensor.divisor();
+    plain_bytes += tensor.plain_bytes;
+    archive_bytes += tensor.archive_bytes;
+    entropy_bits += static_cast<double>(tensor.entropy_bits);
+  }
+  double PerWeight(double bits) const {
+    const uint64_t divisor = weights > 0 ? weights : elements;
+    return divisor == 0 ? 0 : bits / static_cast<double>(divisor);
+  }
+};
+
+std::string Count(uint64_t count) {
+  if (count < 10'000) return std::to_string(count);
+  if (count < 1'000'000) return Decimal(static_cast<double>(count) / 1e3, 1) + " K";
+  if (count < 1'000'000'000) return Decimal(static_cast<double>(count) / 1e6, 1) + " M";
+  return Decimal(static_cast<double>(count) / 1e9, 2) + " G";
+}
+
+std::string Percent(double share) { return Decimal(100 * share, 1) + " %"; }
+
+std::string Overhead(double archive_bits, double entropy_bits) {
+  if (entropy_bits < 1) return "-";
+  const double share = archive_bits / entropy_bits - 1;
+  return (share < 0 ? "" : "+") + Percent(share);
+}
+
+std::string Db(double db) { return std::isinf(db) ? "exact" : Decimal(db, 2) + " dB"; }
+
+std::vector<std::string> SumRow(const std::string& title, const Sum& sum) {
+  const double bits = 8.0 * static_cast<double>(sum.archive_bytes);
+  return {title,
+          std::to_string(sum.tensors),
+          Count(sum.weights),
+          FormatBytes(sum.plain_bytes),
+          FormatBytes(sum.archive_bytes),
+          Decimal(sum.PerWeight(bits), 3),
+          Decimal(sum.PerWeight(sum.entropy_bits), 3),
+          Overhead(bits, sum.entropy_bits)};
+}
+
+void PrintQuantization(const Report& report, std::ostream& out) {
+  std::set<std::pair<std::string, std::string>> quantized;  // file-independent: the input tensors' names and schemes
+  QuantizationError total;
+  const TensorReport* worst = nullptr;
+  for (const TensorReport& tensor : report.tensors) {
+    if (!tensor.error) continue;
+    quantized.insert({tensor.belongs_to, tensor.scheme});
+    total += *tensor.error;
+    if (worst == nullptr || tensor.error->SqnrDb() < worst->error->SqnrDb()) worst = &tensor;
+  }
+  if (worst == nullptr) return;
+  Sum sum;
+  std::set<std::string> names, schemes;
+  for (const auto& [name, scheme] : quantized) {
+    names.insert(name);
+    schemes.insert(scheme);
+  }
+  for (const TensorReport& tensor : report.tensors) {
+    if (names.contains(tensor.belongs_to)) sum.Add(tensor);
+  }
+  std::string scheme_names;
+  for (const std::string& scheme : schemes) scheme_names += (scheme_names.empty() ? "" : ", ") + scheme;
+  out << "quantized: " << names.size() << " tensors by " << scheme_names << ", " << Count(sum.weights) << " weights at "
+      << Decimal(sum.PerWeight(8.0 * static_cast<double>(sum.archive_bytes)), 3) << " bits with their scales; SQNR "
+      << Db(total.SqnrDb()) << " in total, worst " << Db(worst->error->SqnrDb()) << " ("
+      << archive::Printable(worst->belongs_to) << ")\n";
+}
+
+}  // namespace
+
+void PrintSummary(const Report& report, uint64_t archive_bytes, std::ostream& out) {
+  std::map<Dtype, Sum> by_dtype;
+  Sum total;
+  for (const TensorReport& tensor : report.tensors) {
+    by_dtype[tensor.dtype].Add(tensor);
+    total.Add(tensor);
+  }
+  TextTable table({Align::kLeft, Align::kRight, Align::kRight, Align::kRight, Align::kRight, Align::kRight,
+                   Align::kRight, Align::kRight});
+  table.AddRow({"dtype", "tensors", "weights", "plain", "archive", "bits/weight", "entropy", "overhead"});
+  for (const auto& [dtype, sum] : by_dtype) table.AddRow(SumRow(std::string(Name(dtype)), sum));
+  table.AddRow({"other", "", "", FormatBytes(report.other_plain_bytes), FormatBytes(report.other_archive_bytes)});
+  const uint64_t index_bytes =
+      archive_bytes - std::min(archive_bytes, total.archive_bytes + report.other_archive_bytes);
+  table.AddRow({"index", "", "", "", FormatBytes(index_bytes)});
+  total.plain_bytes += report.other_plain_bytes;
+  total.archive_bytes = archive_bytes;
+  std::vector<std::string> row = SumRow("total", total);
+  // What belongs to no tensor is neither weights nor overhead.
+  row.back() = Overhead(8.0 * static_cast<double>(archive_bytes - std::min(archive_bytes, report.other_archive_bytes)),
+                        total.entropy_bits);
+  table.AddRow(std::move(row));
+  table.Print(out);
+  PrintQuantization(report, out);
+}
+
+void PrintTensors(const Report& report, std::ostream& out) {
+  TextTable table({Align::kLeft, Align::kLeft, Align::kLeft, Align::kLeft, Align::kRight, Align::kRight, Align::kRight,
+                   Align::kRight, Align::kRight});
+  table.AddRow({"tensor", "dtype", "shape", "codec", "plain", "archive", "bits/weight", "entropy", "SQNR"});
+  const std::string* file = nullptr;
+  for (const TensorReport& tensor : report.tensors) {
+    if (file == nullptr || *file != tensor.file) table.AddRow({archive::Printable(tensor.file) + ":"});
+    file = &tensor.file;
+    table.AddRow({"  " + archive::Printable(tensor.name), std::string(Name(tensor.dtype)), ShapeText(tensor.shape),
+                  tensor.codec, FormatBytes(tensor.plain_bytes), FormatBytes(tensor.archive_bytes),
+                  Decimal(tensor.bits_per_weight(), 3), Decimal(tensor.entropy_bits_per_weight(), 3),
+                  tensor.error ? Db(tensor.error->SqnrDb()) : ""});
+  }
+  table.Print(out);
+}
+
+std::string InspectJson(const Report& report, uint64_t virtual_bytes, uint64_t archive_bytes) {
+  using Json = nlohmann::ordered_json;
+  Json json = {{"virtual_bytes", virtual_bytes}, {"archive_bytes", archive_bytes}, {"tensors", Json::array()}};
+  for (const TensorReport& tensor : report.tensors) {
+    Json row = {{"name", tensor.name},
+                {"file", tensor.file},
+                {"dtype", Name(tensor.dtype)},
+                {"shape", tensor.shape},
+                {"codec", tensor.codec},
+                {"plain_bytes", tensor.plain_bytes},
+                {"archive_bytes", tensor.archive_bytes},
+                {"bits_per_weight", tensor.bits_per_weight()},
+                {"entropy_bits", tensor.entropy_bits_per_weight()}};
+    // JSON has no infinity: dump writes null for it.
+    if (tensor.error) row["sqnr_db"] = tensor.error->SqnrDb();
+    json["tensors"].push_back(std::move(row));
+  }
+  return json.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace entrofs::packer

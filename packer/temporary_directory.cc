@@ -1,0 +1,105 @@
+#include "packer/temporary_directory.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <mutex>
+#include <set>
+
+#include "base/file.h"
+
+namespace entrofs::packer {
+namespace {
+
+namespace stdfs = std::filesystem;
+
+struct Registry {
+  std::mutex mutex;
+  bool ended = false;
+  std::set<std::string> paths;
+};
+Registry& TheRegistry() {
+  static Registry registry;
+  return registry;
+}
+
+// "/a/b" for "/a/b/", so that the temporary name is beside it and not inside.
+std::string WithoutTrailingSlashes(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+Status SyncToDisk(const std::string& folder) {
+  int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return SystemError("cannot open " + folder, errno);
+  const int failed = ::syncfs(fd) != 0 ? errno : 0;
+  ::close(fd);
+  if (failed != 0) return SystemError("cannot sync " + folder, failed);
+  return OkStatus();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TemporaryDirectory>> TemporaryDirectory::Create(const std::string& target_path) {
+  const std::string target = WithoutTrailingSlashes(target_path);
+  std::error_code code;
+  const stdfs::file_status status = stdfs::symlink_status(target, code);
+  if (stdfs::exists(status)) {
+    if (!stdfs::is_directory(status)) return Error{ErrorCode::kAlreadyExists, target + ": is not a directory"};
+    const bool empty = stdfs::is_empty(target, code);
+    if (code) return SystemError("cannot read " + target, code.value());
+    if (!empty) return Error{ErrorCode::kAlreadyExists, target + ": exists and is not empty"};
+  }
+  Registry& registry = TheRegistry();
+  std::lock_guard lock(registry.mutex);
+  if (registry.ended) return Error{ErrorCode::kCancelled, "interrupted"};
+  // mkdtemp wants the X at the end.
+  std::string made = target + ".tmp.XXXXXX";
+  if (::mkdtemp(made.data()) == nullptr) return SystemError("cannot create " + target, errno);
+  registry.paths.insert(made);
+  return std::unique_ptr<TemporaryDirectory>(new TemporaryDirectory(target, made));
+}
+
+TemporaryDirectory::TemporaryDirectory(std::string target, std::string path)
+    : target_(std::move(target)), path_(std::move(path)) {}
+
+TemporaryDirectory::~TemporaryDirectory() {
+  Registry& registry = TheRegistry();
+  std::lock_guard lock(registry.mutex);
+  if (registry.paths.erase(path_) == 0) return;
+  std::error_code ignored;
+  stdfs::remove_all(path_, ignored);
+}
+
+Status TemporaryDirectory::Commit() {
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  if (::chmod(path_.c_str(), 0777 & ~mask) != 0) return SystemError("cannot set the mode of " + path_, errno);
+  ENTROFS_RETURN_IF_ERROR(SyncToDisk(path_));
+  Registry& registry = TheRegistry();
+  std::lock_guard lock(registry.mutex);
+  if (registry.ended) return Error{ErrorCode::kCancelled, "interrupted"};
+  if (std::rename(path_.c_str(), target_.c_str()) != 0) return SystemError("cannot create " + target_, errno);
+  registry.paths.erase(path_);
+  const std::string parent = stdfs::path(target_).parent_path().string();
+  return SyncToDisk(parent.empty() ? "." : parent);
+}
+
+void TemporaryDirectory::RemoveAll() {
+  Registry& registry = TheRegistry();
+  std::lock_guard lock(registry.mutex);
+  registry.ended = true;
+  // A file that another thread creates meanwhile makes a removal fail: try again.
+  constexpr int kTries = 1000;
+  for (const std::string& path : registry.paths) {
+    std::error_code code;
+    for (int i = 0; i < kTries && stdfs::exists(path); ++i) stdfs::remove_all(path, code);
+  }
+}
+
+}  // namespace entrofs::packer

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+
+namespace entrofs::packer {
+
+// A directory under construction beside its final name, as NewFile is for files. Destruction without Commit removes it
+// and all that is in it. Not thread-safe.
+class TemporaryDirectory {
+ public:
+  // `target` must not exist or be an empty directory (kAlreadyExists otherwise); its parent must exist.
+  static Result<std::unique_ptr<TemporaryDirectory>> Create(const std::string& target);
+  ~TemporaryDirectory();
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+
+  const std::string& path() const { return path_; }
+
+  // Writes everything to disk and gives the directory its final name.
+  Status Commit();
+
+  // Removes every directory that was not committed, while other threads may still be filling them, and keeps them
+  // from being committed. For the thread that ends the process on SIGINT and SIGTERM. Thread-safe.
+  static void RemoveAll();
+
+ private:
+  TemporaryDirectory(std::string target, std::string path);
+
+  const std::string target_;
+  const std::string path_;
+};
+
+}  // namespace entrofs::packer

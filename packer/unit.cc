@@ -1,0 +1,102 @@
+#include "packer/unit.h"
+
+#include <algorithm>
+
+namespace entrofs::packer {
+namespace {
+
+// Several files one after another.
+class Concatenation : public RandomAccessFile {
+ public:
+  explicit Concatenation(std::vector<std::shared_ptr<const RandomAccessFile>> parts) : parts_(std::move(parts)) {
+    for (const auto& part : parts_) {
+      begins_.push_back(size_);
+      size_ += part->size();
+    }
+  }
+
+  Status ReadAt(uint64_t offset, MutableByteSpan out) const override {
+    // The last part that begins at or before `offset`.
+    size_t i = static_cast<size_t>(std::upper_bound(begins_.begin(), begins_.end(), offset) - begins_.begin()) - 1;
+    for (; !out.empty(); ++i) {
+      if (i >= parts_.size()) return Error{ErrorCode::kCorrupt, "read past the end of a run of tensors"};
+      const uint64_t skip = offset - begins_[i];
+      const size_t count = static_cast<size_t>(std::min<uint64_t>(out.size(), parts_[i]->size() - skip));
+      if (count > 0) ENTROFS_RETURN_IF_ERROR(parts_[i]->ReadAt(skip, out.first(count)));
+      out = out.subspan(count);
+      offset += count;
+    }
+    return OkStatus();
+  }
+  uint64_t size() const override { return size_; }
+
+ private:
+  const std::vector<std::shared_ptr<const RandomAccessFile>> parts_;
+  std::vector<uint64_t> begins_;
+  uint64_t size_ = 0;
+};
+
+void AppendLiteral(const Literal& literal, std::vector<Unit>& units) {
+  const uint64_t size = literal.bytes->size();
+  for (uint64_t offset = 0; offset < size; offset += kLiteralUnitBytes) {
+    const uint64_t count = std::min(kLiteralUnitBytes, size - offset);
+    units.push_back(
+        {literal.name, std::nullopt, count == size ? literal.bytes : SliceOf(literal.bytes, offset, count), {}});
+  }
+}
+
+Unit UnitOf(const std::vector<const OutputTensor*>& tensors) {
+  const OutputTensor& first = *tensors.front();
+  if (tensors.size() == 1) return {first.name, first.dtype, first.bytes, tensors};
+  std::vector<std::shared_ptr<const RandomAccessFile>> parts;
+  for (const OutputTensor* tensor : tensors) parts.push_back(tensor->bytes);
+  return {first.name + " to " + tensors.back()->name, first.dtype, std::make_shared<Concatenation>(std::move(parts)),
+          tensors};
+}
+
+// Collects small tensors of one type until another kind of piece comes.
+class RunBuilder {
+ public:
+  explicit RunBuilder(std::vector<Unit>& units) : units_(units) {}
+
+  void Add(const OutputTensor& tensor) {
+    const uint64_t size = tensor.bytes->size();
+    if (size == 0) return;
+    const bool joins = size < kSmallTensorBytes && !run_.empty() && run_.front()->dtype == tensor.dtype &&
+                       size_bytes_ + size <= kMaxRunBytes;
+    if (!joins) Flush();
+    run_.push_back(&tensor);
+    size_bytes_ += size;
+    if (size >= kSmallTensorBytes) Flush();
+  }
+
+  void Flush() {
+    if (!run_.empty()) units_.push_back(UnitOf(run_));
+    run_.clear();
+    size_bytes_ = 0;
+  }
+
+ private:
+  std::vector<Unit>& units_;
+  std::vector<const OutputTensor*> run_;
+  uint64_t size_bytes_ = 0;
+};
+
+}  // namespace
+
+std::vector<Unit> CutIntoUnits(const OutputFile& file) {
+  std::vector<Unit> units;
+  RunBuilder runs(units);
+  for (const Piece& piece : file.pieces) {
+    if (const auto* tensor = std::get_if<OutputTensor>(&piece)) {
+      runs.Add(*tensor);
+    } else {
+      runs.Flush();
+      AppendLiteral(std::get<Literal>(piece), units);
+    }
+  }
+  runs.Flush();
+  return units;
+}
+
+}  // namespace entrofs::packer
