@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cassert>
-#include <unordered_map>
+#include <utility>
 
 #include "archive/paths.h"
 #include "archive/table_cache.h"
@@ -11,26 +11,65 @@
 namespace entrofs::archive {
 namespace {
 
-// The loaded index pages of an extent. Pages are added by whoever needs them first and stay until the end.
-class PageList {
+// The loaded index pages of all extents. Pages are added by whoever needs them first and stay until the end. Compact: a
+// checkpoint may have a hundred thousand tensors.
+class PageDirectory {
  public:
-  explicit PageList(size_t count) : pages_(count) {}
-  ~PageList() {
+  PageDirectory() = default;
+  ~PageDirectory() {
     for (auto& page : pages_) delete page.load();
   }
-  PageList(const PageList&) = delete;
-  PageList& operator=(const PageList&) = delete;
+  PageDirectory(const PageDirectory&) = delete;
+  PageDirectory& operator=(const PageDirectory&) = delete;
 
-  const IndexPage* Find(size_t page) const { return pages_[page].load(std::memory_order_acquire); }
+  // Makes room for the pages of all extents; extents that share their bytes share their pages.
+  void Prepare(const Index& index) {
+    std::vector<std::pair<uint64_t, uint64_t>> page_counts;
+    for (const VirtualFile& file : index.files) {
+      for (const Extent& extent : file.extents) {
+        if (extent.plain_bytes > 0) page_counts.emplace_back(extent.index_archive_offset, PageCount(extent));
+      }
+    }
+    std::sort(page_counts.begin(), page_counts.end());
+    page_counts.erase(std::unique(page_counts.begin(), page_counts.end()), page_counts.end());
+    uint64_t total = 0;
+    for (auto [archive_offset, page_count] : page_counts) {
+      first_pages_.push_back({archive_offset, total});
+      total += page_count;
+    }
+    pages_ = std::vector<std::atomic<const IndexPage*>>(total);
+  }
+
+  const IndexPage* Find(const Extent& extent, uint64_t page) const {
+    return pages_[Number(extent, page)].load(std::memory_order_acquire);
+  }
 
   // Keeps `page` unless another thread was faster; returns what is kept.
-  const IndexPage* Add(size_t number, std::unique_ptr<const IndexPage> page) {
+  const IndexPage* Add(const Extent& extent, uint64_t number, std::unique_ptr<const IndexPage> page) {
     const IndexPage* kept = nullptr;
-    if (pages_[number].compare_exchange_strong(kept, page.get(), std::memory_order_acq_rel)) return page.release();
+    auto& slot = pages_[Number(extent, number)];
+    if (slot.compare_exchange_strong(kept, page.get(), std::memory_order_acq_rel)) return page.release();
     return kept;
   }
 
  private:
+  struct FirstPage {
+    uint64_t index_archive_offset;
+    uint64_t number;  // in pages_
+  };
+
+  static uint64_t PageCount(const Extent& extent) {
+    return (extent.segment_count() + kSegmentsPerIndexPage - 1) / kSegmentsPerIndexPage;
+  }
+
+  uint64_t Number(const Extent& extent, uint64_t page) const {
+    auto first = std::lower_bound(first_pages_.begin(), first_pages_.end(), extent.index_archive_offset,
+                                  [](const FirstPage& f, uint64_t offset) { return f.index_archive_offset < offset; });
+    assert(first != first_pages_.end() && first->index_archive_offset == extent.index_archive_offset);
+    return first->number + page;
+  }
+
+  std::vector<FirstPage> first_pages_;  // sorted
   std::vector<std::atomic<const IndexPage*>> pages_;
 };
 
@@ -54,8 +93,7 @@ struct ArchiveReader::Impl {
   Footer footer;
   Index index;
   std::unique_ptr<TableCache> tables;
-  // By index_archive_offset; extents that share their bytes share their pages. Not changed after Open.
-  std::unordered_map<uint64_t, PageList> pages;
+  PageDirectory pages;
 
   Status Load();
   Result<const IndexPage*> Page(const Extent& extent, size_t number);
@@ -78,26 +116,19 @@ Status ArchiveReader::Impl::Load() {
   ENTROFS_ASSIGN_OR_RETURN(std::vector<uint8_t> plain, ReadBlock(*file, footer.index, "index"));
   ENTROFS_ASSIGN_OR_RETURN(index, DecodeIndex(plain, footer.report.archive_offset));
   tables = std::make_unique<TableCache>(index.tables);
-  for (const VirtualFile& virtual_file : index.files) {
-    for (const Extent& extent : virtual_file.extents) {
-      size_t page_count = (extent.segment_count() + kSegmentsPerIndexPage - 1) / kSegmentsPerIndexPage;
-      if (page_count > 0) pages.try_emplace(extent.index_archive_offset, page_count);
-    }
-  }
+  pages.Prepare(index);
   return OkStatus();
 }
 
 Result<const IndexPage*> ArchiveReader::Impl::Page(const Extent& extent, size_t number) {
-  auto list = pages.find(extent.index_archive_offset);
-  assert(list != pages.end());
-  if (const IndexPage* page = list->second.Find(number)) return page;
+  if (const IndexPage* page = pages.Find(extent, number)) return page;
   uint64_t first_segment = uint64_t{number} * kSegmentsPerIndexPage;
   size_t count = std::min<uint64_t>(kSegmentsPerIndexPage, extent.segment_count() - first_segment);
   std::vector<uint8_t> bytes(IndexPageBytes(count));
   uint64_t page_archive_offset = extent.index_archive_offset + number * IndexPageBytes(kSegmentsPerIndexPage);
   ENTROFS_RETURN_IF_ERROR(file->ReadAt(page_archive_offset, bytes));
   ENTROFS_ASSIGN_OR_RETURN(IndexPage page, DecodeIndexPage(bytes, extent, number));
-  return list->second.Add(number, std::make_unique<const IndexPage>(std::move(page)));
+  return pages.Add(extent, number, std::make_unique<const IndexPage>(std::move(page)));
 }
 
 Status ArchiveReader::Impl::Decode(const Extent& extent, uint64_t archive_offset, ByteSpan stored,

@@ -1,0 +1,197 @@
+#include "fs/cli.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <ostream>
+
+#include "base/units.h"
+#include "fs/mount.h"
+#include "fs/mount_arguments.h"
+#include "fs/mount_table.h"
+#include "fs/status.h"
+#include "fs/unmount.h"
+
+namespace entrofs::fs {
+namespace {
+
+constexpr int kExitOk = 0;
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+
+struct Streams {
+  std::ostream& out;
+  std::ostream& err;
+};
+
+int ExitCodeOf(const Status& status, const Streams& streams) {
+  if (status.ok()) return kExitOk;
+  streams.err << "entrofs: " << status.error().message << "\n";
+  return status.error().code == ErrorCode::kInvalidArgument ? kExitUsage : kExitFailed;
+}
+
+MountOptions DefaultMountOptions() {
+  MountOptions options;
+  options.allow_other = ::geteuid() == 0;
+  return options;
+}
+
+// The subcommands. Each adds its arguments to `command` and returns what to do with them once they are parsed.
+using Action = std::function<Status(const Streams&)>;
+
+Action AddMount(CLI::App& command) {
+  struct Arguments {
+    std::string archive, folder, cache_size;
+    std::vector<std::string> options;
+    size_t threads = 0;
+    bool foreground = false, allow_other = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  command.add_option("FILE", arguments->archive, "the archive (.entro)")->required();
+  command.add_option("DIR", arguments->folder, "the folder its files shall appear in")->required();
+  command.add_flag("-f,--foreground", arguments->foreground, "stay in the foreground and log to stderr");
+  command.add_option("-o", arguments->options, "mount options, see below")
+      ->type_name("OPT,...")
+      ->allow_extra_args(false);
+  command.add_option("--cache-size", arguments->cache_size, "decoded data to keep, like 64M (16M)")->type_name("SIZE");
+  command.add_option("--threads", arguments->threads, "threads that decode (as many as CPUs)")
+      ->check(CLI::Range(1, 1024));
+  command.add_flag("--allow-other", arguments->allow_other,
+                   "let other users read as well (root: the default; others need user_allow_other in /etc/fuse.conf)");
+  command.footer(std::string(MountOptionsHelp()) +
+                 "\nExamples:\n"
+                 "  entrofs mount llama.entro /mnt/llama           # returns when the files are there\n"
+                 "  ls /mnt/llama && entrofs status /mnt/llama\n"
+                 "  entrofs umount /mnt/llama");
+  return [arguments](const Streams&) -> Status {
+    MountOptions options = DefaultMountOptions();
+    for (const std::string& text : arguments->options) ENTROFS_RETURN_IF_ERROR(ApplyMountOptions(text, options));
+    options.archive_path = arguments->archive;
+    options.mount_point = arguments->folder;
+    options.foreground = arguments->foreground;
+    if (arguments->threads != 0) options.threads = arguments->threads;
+    if (arguments->allow_other) options.allow_other = true;
+    if (!arguments->cache_size.empty()) {
+      ENTROFS_ASSIGN_OR_RETURN(options.cache_bytes, ParseBytes(arguments->cache_size));
+    }
+    return Mount(options);
+  };
+}
+
+Action AddUmount(CLI::App& command) {
+  struct Arguments {
+    std::string folder;
+    bool lazy = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  command.add_option("DIR", arguments->folder, "where the archive is mounted")->required();
+  command.add_flag("-l,--lazy", arguments->lazy, "detach at once, although files are open");
+  return [arguments](const Streams&) { return Unmount(arguments->folder, arguments->lazy); };
+}
+
+Action AddStatus(CLI::App& command) {
+  struct Arguments {
+    std::string folder;
+    bool json = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  command.add_option("DIR", arguments->folder, "where the archive is mounted")->required();
+  command.add_flag("--json", arguments->json, "one flat JSON object instead of a table");
+  return [arguments](const Streams& streams) -> Status {
+    ENTROFS_ASSIGN_OR_RETURN(MountStatus status, ReadStatus(arguments->folder));
+    streams.out << (arguments->json ? StatusAsJson(status) : StatusAsText(status));
+    return OkStatus();
+  };
+}
+
+struct Subcommand {
+  const char* name;
+  const char* summary;
+  Action (*add)(CLI::App& command);
+};
+constexpr Subcommand kSubcommands[] = {
+    {"mount", "Show the files of an archive in a folder", AddMount},
+    {"umount", "Take them away again", AddUmount},
+    {"status", "Print what a mount has done so far", AddStatus},
+};
+
+int RunEntrofs(std::vector<std::string> args, const Streams& streams) {
+  CLI::App app(
+      "Mounts entropy-coded model archives (made by entro-pack): every program that reads the mount sees\n"
+      "ordinary files, decoded as they are read. Read-only.",
+      "entrofs");
+  app.set_version_flag("--version", "entrofs " ENTROFS_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      "Exit codes: 0 done, 1 failed, 2 the command line makes no sense.\n"
+      "'entrofs SUBCOMMAND --help' tells more.");
+  Action chosen;
+  for (const Subcommand& subcommand : kSubcommands) {
+    CLI::App* command = app.add_subcommand(subcommand.name, subcommand.summary);
+    Action action = subcommand.add(*command);
+    command->callback([&chosen, action] { chosen = action; });
+  }
+  try {
+    std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
+    app.parse(std::move(args));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error, streams.out, streams.err) == 0 ? kExitOk : kExitUsage;
+  }
+  return ExitCodeOf(chosen(streams), streams);
+}
+
+// True when the same archive is served there already, which is what `mount -a` wants.
+bool IsMounted(const MountOptions& options) {
+  std::optional<MountEntry> entry = FindMount(ResolveMountPoint(options.mount_point));
+  if (!entry || entry->type != kFuseType) return false;
+  Result<MountStatus> status = ReadStatus(options.mount_point);
+  std::error_code error;
+  std::string archive = std::filesystem::canonical(options.archive_path, error).string();
+  if (!status || error) return false;
+  for (const auto& [key, value] : status->facts) {
+    if (key == "archive" && value == archive) return true;
+  }
+  return false;
+}
+
+// mount(8) runs "mount.entrofs SPEC DIR [-sfnv] [-N NAMESPACE] [-o OPTIONS] [-t TYPE]".
+int RunMountHelper(std::vector<std::string> args, const Streams& streams) {
+  CLI::App app("Helper of mount(8): mount -t entrofs FILE DIR", "mount.entrofs");
+  MountOptions options = DefaultMountOptions();
+  std::vector<std::string> texts;
+  std::string ignored;
+  bool fake = false;
+  app.add_option("FILE", options.archive_path)->required();
+  app.add_option("DIR", options.mount_point)->required();
+  app.add_option("-o", texts)->allow_extra_args(false);
+  app.add_flag("-f", fake);
+  app.add_flag("-s,-n,-v");
+  app.add_option("-N,-t", ignored);
+  try {
+    std::reverse(args.begin(), args.end());
+    app.parse(std::move(args));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error, streams.out, streams.err) == 0 ? kExitOk : kExitUsage;
+  }
+  for (const std::string& text : texts) {
+    if (Status status = ApplyMountOptions(text, options); !status) return ExitCodeOf(status, streams);
+  }
+  if (fake || IsMounted(options)) return kExitOk;
+  return ExitCodeOf(Mount(options), streams);
+}
+
+}  // namespace
+
+int RunCli(const std::string& program, std::vector<std::string> args, std::ostream& out, std::ostream& err) {
+  Streams streams{out, err};
+  try {
+    bool is_helper = std::filesystem::path(program).filename() == "mount.entrofs";
+    return is_helper ? RunMountHelper(std::move(args), streams) : RunEntrofs(std::move(args), streams);
+  } catch (const std::exception& e) {
+    err << "entrofs: " << e.what() << "\n";
+    return kExitFailed;
+  }
+}
+
+}  // namespace entrofs::fs

@@ -1,0 +1,230 @@
+#include "fs/fuse_ops.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <new>
+
+#include "fs/status.h"
+
+namespace entrofs::fs {
+namespace {
+
+// Nothing ever changes under a mount, so the kernel may remember names and attributes for good.
+constexpr double kForeverSeconds = 365.0 * 24 * 3600;
+constexpr uint64_t kBlockBytes = 4096;
+
+// The one place where errors become errno.
+int ErrnoOf(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kInvalidArgument:
+      return EINVAL;
+    case ErrorCode::kNotFound:
+      return ENOENT;
+    case ErrorCode::kAlreadyExists:
+      return EEXIST;
+    case ErrorCode::kUnsupported:
+      return ENOTSUP;
+    case ErrorCode::kNoMemory:
+      return ENOMEM;
+    case ErrorCode::kCancelled:
+      return EINTR;
+    case ErrorCode::kCorrupt:
+    case ErrorCode::kIo:
+      break;
+  }
+  return EIO;
+}
+
+FuseContext& ContextOf(fuse_req_t req) { return *static_cast<FuseContext*>(fuse_req_userdata(req)); }
+
+// Runs a callback's body, which replies as its last act. An exception thrown before becomes the reply.
+template <typename Body>
+void Guarded(fuse_req_t req, const Body& body) noexcept {
+  try {
+    body();
+  } catch (const std::bad_alloc&) {
+    fuse_reply_err(req, ENOMEM);
+  } catch (const std::exception&) {
+    fuse_reply_err(req, EIO);
+  }
+}
+
+struct stat StatOf(const FuseContext& context, const Node& node) {
+  struct stat info;
+  std::memset(&info, 0, sizeof info);
+  info.st_ino = node.inode;
+  info.st_mode = (node.mode & context.mode_mask) | (node.is_folder() ? S_IFDIR : S_IFREG);
+  info.st_nlink = node.is_folder() ? 2 + node.folder_count : 1;
+  info.st_uid = context.owner;
+  info.st_gid = context.group;
+  info.st_size = static_cast<off_t>(node.size_bytes);
+  info.st_blksize = static_cast<blksize_t>(context.options.max_read_bytes);
+  info.st_blocks = static_cast<blkcnt_t>((node.size_bytes + 511) / 512);
+  info.st_mtim.tv_sec = node.mtime_ns / 1'000'000'000;
+  info.st_mtim.tv_nsec = node.mtime_ns % 1'000'000'000;
+  if (info.st_mtim.tv_nsec < 0) {
+    info.st_mtim.tv_nsec += 1'000'000'000;
+    --info.st_mtim.tv_sec;
+  }
+  info.st_atim = info.st_ctim = info.st_mtim;
+  return info;
+}
+
+void OnInit(void* userdata, fuse_conn_info* connection) noexcept {
+  connection->max_read = static_cast<FuseContext*>(userdata)->options.max_read_bytes;  // as the mount option says
+  // Replies are written from memory; splicing measured slower.
+  connection->want &= ~static_cast<unsigned>(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+  // Files never change, so the kernel need not look.
+  connection->want &= ~static_cast<unsigned>(FUSE_CAP_AUTO_INVAL_DATA);
+  connection->want |= connection->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS);
+}
+
+void OnLookup(fuse_req_t req, fuse_ino_t parent, const char* name) noexcept {
+  Guarded(req, [&] {
+    FuseContext& context = ContextOf(req);
+    const Node* node = context.files.tree().FindChild(parent, name);
+    fuse_entry_param entry;
+    std::memset(&entry, 0, sizeof entry);
+    entry.entry_timeout = entry.attr_timeout = kForeverSeconds;
+    if (node != nullptr) {
+      entry.ino = node->inode;
+      entry.attr = StatOf(context, *node);
+    }
+    fuse_reply_entry(req, &entry);  // inode 0: does not exist, and the kernel may remember that
+  });
+}
+
+void OnGetAttributes(fuse_req_t req, fuse_ino_t inode, fuse_file_info* /*file*/) noexcept {
+  Guarded(req, [&] {
+    FuseContext& context = ContextOf(req);
+    const Node* node = context.files.tree().Find(inode);
+    if (node == nullptr) return void(fuse_reply_err(req, ENOENT));
+    struct stat info = StatOf(context, *node);
+    fuse_reply_attr(req, &info, kForeverSeconds);
+  });
+}
+
+void OnOpen(fuse_req_t req, fuse_ino_t /*inode*/, fuse_file_info* file) noexcept {
+  if ((file->flags & O_ACCMODE) != O_RDONLY) return void(fuse_reply_err(req, EROFS));
+  file->keep_cache = 1;
+  fuse_reply_open(req, file);
+}
+
+void OnOpenFolder(fuse_req_t req, fuse_ino_t /*inode*/, fuse_file_info* file) noexcept {
+  file->keep_cache = 1;
+  file->cache_readdir = 1;
+  fuse_reply_open(req, file);
+}
+
+void OnRead(fuse_req_t req, fuse_ino_t inode, size_t size, off_t offset, fuse_file_info* /*file*/) noexcept {
+  Guarded(req, [&] {
+    Result<ReadReply> reply = ContextOf(req).files.Read(inode, static_cast<uint64_t>(offset), size);
+    if (!reply) {
+      spdlog::error("read of inode {} at {}+{}: {}", inode, offset, size, reply.error().message);
+      return void(fuse_reply_err(req, ErrnoOf(reply.error())));
+    }
+    std::vector<iovec> parts;
+    parts.reserve(reply->parts().size());
+    for (ByteSpan part : reply->parts()) parts.push_back({const_cast<uint8_t*>(part.data()), part.size()});
+    fuse_reply_iov(req, parts.data(), static_cast<int>(parts.size()));
+  });
+}
+
+// Appends one entry of a folder; false when it does not fit any more.
+bool AddEntry(fuse_req_t req, std::string& listing, size_t limit, const std::string& name, const Node& node,
+              off_t next_offset) {
+  struct stat info = {};
+  info.st_ino = node.inode;
+  info.st_mode = node.is_folder() ? S_IFDIR : S_IFREG;
+  size_t at = listing.size();
+  size_t bytes = fuse_add_direntry(req, nullptr, 0, name.c_str(), nullptr, 0);
+  if (at + bytes > limit) return false;
+  listing.resize(at + bytes);
+  fuse_add_direntry(req, listing.data() + at, bytes, name.c_str(), &info, next_offset);
+  return true;
+}
+
+// An offset is the number of entries before: ".", "..", then the children.
+void OnReadFolder(fuse_req_t req, fuse_ino_t inode, size_t size, off_t offset, fuse_file_info* /*file*/) noexcept {
+  Guarded(req, [&] {
+    const FileTree& tree = ContextOf(req).files.tree();
+    const Node* folder = tree.Find(inode);
+    if (folder == nullptr || !folder->is_folder()) return void(fuse_reply_err(req, ENOTDIR));
+    std::string listing;
+    listing.reserve(std::min<size_t>(size, 64 << 10));
+    for (auto i = static_cast<size_t>(std::max<off_t>(offset, 0)); i < folder->children.size() + 2; ++i) {
+      const Node& node = i == 0 ? *folder : i == 1 ? *tree.Find(folder->parent) : *tree.Find(folder->children[i - 2]);
+      std::string name = i == 0 ? "." : i == 1 ? ".." : node.name;
+      if (!AddEntry(req, listing, size, name, node, static_cast<off_t>(i + 1))) break;
+    }
+    fuse_reply_buf(req, listing.data(), listing.size());
+  });
+}
+
+void OnStatFs(fuse_req_t req, fuse_ino_t /*inode*/) noexcept {
+  Guarded(req, [&] {
+    const VirtualFs& files = ContextOf(req).files;
+    struct statvfs info = {};
+    info.f_bsize = info.f_frsize = kBlockBytes;
+    for (const archive::VirtualFile& file : files.index().files) {
+      info.f_blocks += (file.size_bytes + kBlockBytes - 1) / kBlockBytes;
+    }
+    info.f_files = files.tree().size();
+    info.f_namemax = 255;
+    fuse_reply_statfs(req, &info);
+  });
+}
+
+MountStatus StatusOf(const FuseContext& context) {
+  MountStatus status;
+  status.facts = {{"archive", context.options.archive_path},
+                  {"mount_point", context.options.mount_point},
+                  {"pid", std::to_string(::getpid())}};
+  CounterValues values = context.files.counters();
+  for (size_t i = 0; i < kCounterCount; ++i) status.counters.emplace_back(kCounterInfo[i].name, values[i]);
+  return status;
+}
+
+void OnGetAttribute(fuse_req_t req, fuse_ino_t inode, const char* name, size_t size) noexcept {
+  Guarded(req, [&] {
+    if (inode != kRootInode || std::strcmp(name, kStatusAttribute) != 0) return void(fuse_reply_err(req, ENODATA));
+    std::string text = EncodeStatus(StatusOf(ContextOf(req)));
+    if (size == 0) return void(fuse_reply_xattr(req, text.size()));
+    if (size < text.size()) return void(fuse_reply_err(req, ERANGE));
+    fuse_reply_buf(req, text.data(), text.size());
+  });
+}
+
+}  // namespace
+
+uint32_t ModeMask(uint32_t archive_mode) {
+  uint32_t readable = archive_mode & 0444;
+  return readable | readable >> 2 | 0400 | 0100;
+}
+
+const fuse_lowlevel_ops& FuseOperations() {
+  static const fuse_lowlevel_ops kOperations = [] {
+    fuse_lowlevel_ops operations = {};
+    operations.init = OnInit;
+    operations.lookup = OnLookup;
+    operations.getattr = OnGetAttributes;
+    operations.open = OnOpen;
+    operations.opendir = OnOpenFolder;
+    operations.read = OnRead;
+    operations.readdir = OnReadFolder;
+    operations.statfs = OnStatFs;
+    operations.getxattr = OnGetAttribute;
+    return operations;
+  }();
+  return kOperations;
+}
+
+}  // namespace entrofs::fs

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "fs/fuse_api.h"
+#include "fs/mount.h"
+#include "fs/virtual_fs.h"
+
+namespace entrofs::fs {
+
+// What the FUSE callbacks work on; the session's userdata. Must outlive the session.
+struct FuseContext {
+  VirtualFs& files;
+  MountOptions options;
+  uid_t owner = 0;  // shown as the owner of everything: the archive's
+  gid_t group = 0;
+  uint32_t mode_mask = 0555;  // shown permissions never exceed this: the archive's own
+};
+
+// The permissions of files and folders that whoever may read `archive_mode` may have.
+uint32_t ModeMask(uint32_t archive_mode);
+
+// Callbacks for fuse_session_new. Each unpacks its request, makes one call and replies exactly once; exceptions become
+// an error reply. A failed read is logged with one line.
+const fuse_lowlevel_ops& FuseOperations();
+
+}  // namespace entrofs::fs

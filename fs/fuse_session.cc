@@ -1,0 +1,73 @@
+#include "fs/fuse_session.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdarg>
+#include <cstdio>
+#include <utility>
+
+namespace entrofs::fs {
+namespace {
+
+void LogFuseMessage(fuse_log_level level, const char* format, va_list arguments) {
+  char text[512];
+  std::vsnprintf(text, sizeof text, format, arguments);
+  std::string line(text);
+  while (!line.empty() && line.back() == '\n') line.pop_back();
+  if (level <= FUSE_LOG_ERR) {
+    spdlog::error("{}", line);
+  } else {
+    spdlog::debug("{}", line);
+  }
+}
+
+std::string KernelOptions(const MountOptions& options) {
+  std::string text = "ro,nosuid,nodev,default_permissions,fsname=entrofs,subtype=entrofs";
+  text += ",max_read=" + std::to_string(options.max_read_bytes);
+  if (options.allow_other) text += ",allow_other";
+  for (const std::string& option : options.kernel_options) text += "," + option;
+  return text;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FuseSession>> FuseSession::Mount(FuseContext& context) {
+  fuse_set_log_func(LogFuseMessage);
+  std::string options = KernelOptions(context.options);
+  std::string words[] = {"entrofs", "-o", options};
+  char* argv[] = {words[0].data(), words[1].data(), words[2].data(), nullptr};
+  fuse_args args = FUSE_ARGS_INIT(3, argv);
+  fuse_session* raw = fuse_session_new(&args, &FuseOperations(), sizeof(fuse_lowlevel_ops), &context);
+  fuse_opt_free_args(&args);
+  if (raw == nullptr) return Error{ErrorCode::kIo, "cannot start FUSE with the options '" + options + "'"};
+  std::unique_ptr<FuseSession> session(new FuseSession(raw));
+  session->handles_signals_ = fuse_set_signal_handlers(raw) == 0;
+  if (fuse_session_mount(raw, context.options.mount_point.c_str()) != 0) {
+    std::string hint = ::access("/dev/fuse", F_OK) != 0 ? " (there is no /dev/fuse: is the fuse module loaded?)" : "";
+    return Error{ErrorCode::kIo, context.options.mount_point + ": cannot mount" + hint};
+  }
+  session->is_mounted_ = true;
+  return session;
+}
+
+FuseSession::~FuseSession() {
+  if (is_mounted_) fuse_session_unmount(session_);
+  if (handles_signals_) fuse_remove_signal_handlers(session_);
+  fuse_session_destroy(session_);
+}
+
+Status FuseSession::Serve(size_t threads) {
+  fuse_loop_config* config = fuse_loop_cfg_create();
+  if (config == nullptr) return Error{ErrorCode::kNoMemory, "out of memory"};
+  fuse_loop_cfg_set_max_threads(config, static_cast<unsigned>(threads));
+  fuse_loop_cfg_set_idle_threads(config, static_cast<unsigned>(threads));
+  int result = fuse_session_loop_mt(session_, config);
+  fuse_loop_cfg_destroy(config);
+  // A positive result is the number of a signal that asked for the end.
+  if (result < 0) return Error{ErrorCode::kIo, "the connection to the kernel failed"};
+  return OkStatus();
+}
+
+}  // namespace entrofs::fs

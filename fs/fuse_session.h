@@ -1,0 +1,33 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "fs/fuse_ops.h"
+
+namespace entrofs::fs {
+
+// One FUSE mount from mount(2), or fusermount3 for ordinary users, to unmount.
+class FuseSession {
+ public:
+  // Mounts at context.options.mount_point. The mount answers once Serve runs. `context` must outlive the session.
+  static Result<std::unique_ptr<FuseSession>> Mount(FuseContext& context);
+  // Unmounts, lazily where files are open; their reads fail from then on.
+  ~FuseSession();
+  FuseSession(const FuseSession&) = delete;
+  FuseSession& operator=(const FuseSession&) = delete;
+
+  // Answers requests on `threads` threads until the file system is unmounted or SIGTERM, SIGINT or SIGHUP arrives.
+  // Starts its threads here.
+  Status Serve(size_t threads);
+
+ private:
+  explicit FuseSession(fuse_session* session) : session_(session) {}
+
+  fuse_session* session_;
+  bool is_mounted_ = false;
+  bool handles_signals_ = false;
+};
+
+}  // namespace entrofs::fs

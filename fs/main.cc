@@ -1,0 +1,7 @@
+#include <iostream>
+
+#include "fs/cli.h"
+
+int main(int argc, char** argv) {
+  return entrofs::fs::RunCli(argv[0], std::vector<std::string>(argv + 1, argv + argc), std::cout, std::cerr);
+}

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+// Mounting as one call.
+namespace entrofs::fs {
+
+struct MountOptions {
+  std::string archive_path;
+  std::string mount_point;
+  // Stay in the foreground, log to stderr. Otherwise return when the mount is up and log to syslog.
+  bool foreground = false;
+  size_t cache_bytes = 16 << 20;
+  size_t threads = 0;  // that decode; 0: as many as there are CPUs
+  // Whether users other than the one who mounts may read, as far as the archive's own mode lets them read it.
+  bool allow_other = false;
+  // The kernel's read-ahead per open file; only root can set it.
+  uint32_t read_ahead_kb = 2048;
+  // The largest read request.
+  uint32_t max_read_bytes = 1 << 20;
+  // Further options for the kernel ("noexec"), already checked.
+  std::vector<std::string> kernel_options;
+};
+
+// Mounts and serves until the file system is unmounted or the process is told to end (SIGTERM, SIGINT, SIGHUP). In the
+// background case the caller's process returns as soon as the mount answers, and a child serves.
+// A dead mount of ours at the same place is removed first. Errors: what the user needs to know, as one line.
+Status Mount(const MountOptions& options);
+
+}  // namespace entrofs::fs

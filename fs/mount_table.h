@@ -1,0 +1,27 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+// What the kernel says is mounted.
+namespace entrofs::fs {
+
+inline constexpr std::string_view kFuseType = "fuse.entrofs";
+
+struct MountEntry {
+  std::string mount_point;
+  std::string type;    // "fuse.entrofs"
+  std::string source;  // "entrofs"
+};
+
+// The uppermost mount at exactly that absolute path.
+std::optional<MountEntry> FindMount(const std::string& mount_point);
+// The same in the text of a mountinfo file (proc(5)).
+std::optional<MountEntry> FindMountIn(const std::string& mountinfo, const std::string& mount_point);
+
+// The absolute path of a folder without symbolic links. Works for a mount point whose daemon died, too, where
+// realpath(3) fails.
+std::string ResolveMountPoint(const std::string& path);
+
+}  // namespace entrofs::fs

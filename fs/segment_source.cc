@@ -1,0 +1,44 @@
+#include "fs/segment_source.h"
+
+#include <chrono>
+#include <utility>
+
+namespace entrofs::fs {
+
+SegmentSource::SegmentSource(std::unique_ptr<archive::ArchiveReader> reader, Counters& counters)
+    : reader_(std::move(reader)), counters_(counters) {}
+
+Status SegmentSource::Decode(const Piece& piece, MutableByteSpan plain) {
+  auto begin = std::chrono::steady_clock::now();
+  std::unique_ptr<Scratch> scratch = TakeScratch();
+  Status status = reader_->ReadSegment(*piece.extent, piece.segment, *scratch, plain);
+  PutScratch(std::move(scratch));
+  std::chrono::nanoseconds elapsed = std::chrono::steady_clock::now() - begin;
+  counters_.Add(Counter::kDecodeNanoseconds, static_cast<uint64_t>(elapsed.count()));
+  if (status.ok()) {
+    counters_.Add(Counter::kSegmentsDecoded);
+    counters_.Add(Counter::kDecodedBytes, plain.size());
+  } else {
+    counters_.Add(Counter::kDecodeErrors);
+  }
+  return status;
+}
+
+std::unique_ptr<SegmentSource::Scratch> SegmentSource::TakeScratch() {
+  {
+    std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      std::unique_ptr<Scratch> scratch = std::move(idle_.back());
+      idle_.pop_back();
+      return scratch;
+    }
+  }
+  return std::make_unique<Scratch>();
+}
+
+void SegmentSource::PutScratch(std::unique_ptr<Scratch> scratch) {
+  std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(scratch));
+}
+
+}  // namespace entrofs::fs

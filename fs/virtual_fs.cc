@@ -1,0 +1,144 @@
+#include "fs/virtual_fs.h"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <utility>
+
+#include "cache/lru_policy.h"
+
+namespace entrofs::fs {
+namespace {
+
+// Idle reply buffers: enough for a few requests of 1 MiB; more would only cool them.
+constexpr size_t kIdleReplyBytes = 4 << 20;
+// Smaller parts of cached segments are copied, which keeps the number of parts of a reply low.
+constexpr size_t kCopyBelowBytes = 16 << 10;
+
+// Counts a request as long as it lives.
+class Busy {
+ public:
+  explicit Busy(std::atomic<size_t>& count) : count_(count) { ++count_; }
+  ~Busy() { --count_; }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  std::atomic<size_t>& count_;
+};
+
+}  // namespace
+
+void ReadReply::Append(ByteSpan bytes) {
+  size_ += bytes.size();
+  if (!parts_.empty() && parts_.back().data() + parts_.back().size() == bytes.data()) {
+    parts_.back() = {parts_.back().data(), parts_.back().size() + bytes.size()};
+  } else {
+    parts_.push_back(bytes);
+  }
+}
+
+Result<std::unique_ptr<VirtualFs>> VirtualFs::Create(std::unique_ptr<archive::ArchiveReader> reader,
+                                                     const Options& options) {
+  ENTROFS_ASSIGN_OR_RETURN(FileTree tree, FileTree::Build(reader->index()));
+  return std::unique_ptr<VirtualFs>(new VirtualFs(std::move(reader), std::move(tree), options));
+}
+
+VirtualFs::VirtualFs(std::unique_ptr<archive::ArchiveReader> reader, FileTree tree, const Options& options)
+    : source_(std::move(reader), counters_),
+      tree_(std::move(tree)),
+      reply_buffers_(std::make_shared<cache::BufferPool>(kIdleReplyBytes)),
+      cache_(options.cache_bytes, std::make_unique<cache::LruPolicy>()),
+      threads_(std::max<size_t>(options.threads, 1)) {
+  SegmentNumbering numbering;
+  layouts_.reserve(index().files.size());
+  for (const archive::VirtualFile& file : index().files) layouts_.emplace_back(file, numbering);
+  if (threads_ > 1) pool_ = std::make_unique<ThreadPool>(threads_ - 1);
+}
+
+VirtualFs::~VirtualFs() = default;
+
+Result<ReadReply> VirtualFs::Read(InodeNumber inode, uint64_t offset, size_t length) {
+  const Node* node = tree_.Find(inode);
+  if (node == nullptr || node->is_folder()) return Error{ErrorCode::kInvalidArgument, "not a file"};
+  counters_.Add(Counter::kReads);
+  Busy busy(busy_);
+  size_t available = offset < node->size_bytes ? std::min<uint64_t>(length, node->size_bytes - offset) : 0;
+  Result<ReadReply> reply = ReadPieces(layouts_[node->file].Cut(offset, available), available);
+  if (!reply) {
+    counters_.Add(Counter::kReadErrors);
+    return std::move(reply.error()).WithContext(index().files[node->file].path);
+  }
+  counters_.Add(Counter::kReadBytes, available);
+  return reply;
+}
+
+Result<ReadReply> VirtualFs::ReadPieces(const std::vector<Piece>& pieces, size_t length) {
+  ReadReply reply;
+  reply.buffer_ = cache::BufferLease(reply_buffers_, length);
+  std::vector<PieceResult> results(pieces.size());
+  FetchAll(pieces, reply.buffer_->data(), results);
+  for (PieceResult& result : results) {
+    ENTROFS_RETURN_IF_ERROR(std::move(result.status));
+    reply.Append(result.bytes);
+    if (result.pin) reply.pins_.push_back(std::move(*result.pin));
+  }
+  return reply;
+}
+
+void VirtualFs::FetchAll(const std::vector<Piece>& pieces, uint8_t* buffer, std::vector<PieceResult>& results) {
+  std::vector<size_t> offsets(pieces.size());
+  for (size_t i = 1; i < pieces.size(); ++i) offsets[i] = offsets[i - 1] + pieces[i - 1].size;
+  auto fetch = [&](size_t i) { results[i] = Fetch(pieces[i], {buffer + offsets[i], pieces[i].size}); };
+  // A lone request is spread over the pool; many at once keep the threads busy by themselves.
+  if (pool_ && pieces.size() > 1 && busy_ < threads_) {
+    pool_->ParallelFor(pieces.size(), fetch);
+  } else {
+    for (size_t i = 0; i < pieces.size(); ++i) fetch(i);
+  }
+}
+
+// Runs on pool threads, which must not see exceptions.
+VirtualFs::PieceResult VirtualFs::Fetch(const Piece& piece, MutableByteSpan space) try {
+  if (piece.is_whole()) return FetchWhole(piece, space);
+  Result<cache::SegmentCache::Pinned> segment = GetCached(piece);
+  if (!segment) return {{}, std::nullopt, std::move(segment.error())};
+  ByteSpan wanted = segment->bytes().subspan(piece.begin, piece.size);
+  if (piece.size >= kCopyBelowBytes) return {wanted, std::move(*segment), OkStatus()};
+  std::memcpy(space.data(), wanted.data(), wanted.size());
+  return {space, std::nullopt, OkStatus()};
+} catch (const std::bad_alloc&) {
+  return {{}, std::nullopt, Error{ErrorCode::kNoMemory, "out of memory"}};
+}
+
+// Straight into the reply, unless the segment is at hand or the cache wants it.
+VirtualFs::PieceResult VirtualFs::FetchWhole(const Piece& piece, MutableByteSpan space) {
+  std::optional<Result<cache::SegmentCache::Pinned>> segment = cache_.Find(piece.id);
+  if (!segment && cache_.KeepsWhole(piece.id)) segment = GetCached(piece);
+  if (!segment) return {space, std::nullopt, source_.Decode(piece, space)};
+  if (!*segment) return {{}, std::nullopt, std::move(segment->error())};
+  ByteSpan bytes = (*segment)->bytes();
+  if (piece.size >= kCopyBelowBytes) return {bytes, std::move(**segment), OkStatus()};
+  std::memcpy(space.data(), bytes.data(), bytes.size());
+  return {space, std::nullopt, OkStatus()};
+}
+
+Result<cache::SegmentCache::Pinned> VirtualFs::GetCached(const Piece& piece) {
+  return cache_.Get(piece.id, piece.segment_bytes, [&](MutableByteSpan plain) { return source_.Decode(piece, plain); });
+}
+
+CounterValues VirtualFs::counters() const {
+  CounterValues values = counters_.values();
+  cache::SegmentCache::Counts cache = cache_.counts();
+  auto set = [&](Counter counter, uint64_t value) { values[static_cast<size_t>(counter)] = value; };
+  set(Counter::kCacheHits, cache.hits);
+  set(Counter::kCacheJoins, cache.joins);
+  set(Counter::kCacheMisses, cache.misses);
+  set(Counter::kCacheEvictions, cache.evictions);
+  set(Counter::kCacheBytes, cache.bytes);
+  set(Counter::kCacheBudgetBytes, cache.budget_bytes);
+  return values;
+}
+
+}  // namespace entrofs::fs

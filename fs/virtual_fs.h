@@ -1,0 +1,87 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "archive/archive_reader.h"
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "cache/buffer_pool.h"
+#include "cache/segment_cache.h"
+#include "fs/file_layout.h"
+#include "fs/file_tree.h"
+#include "fs/segment_source.h"
+#include "fs/stats.h"
+
+namespace entrofs::fs {
+
+// The bytes of one read. They stay readable as long as this object lives. Movable.
+class ReadReply {
+ public:
+  // The bytes, in order and never more than a few dozen parts per MiB.
+  const std::vector<ByteSpan>& parts() const { return parts_; }
+  size_t size() const { return size_; }
+
+ private:
+  friend class VirtualFs;
+  void Append(ByteSpan bytes);
+
+  std::vector<ByteSpan> parts_;
+  size_t size_ = 0;
+  cache::BufferLease buffer_;
+  std::vector<cache::SegmentCache::Pinned> pins_;
+};
+
+// An archive as a read-only file system: names to nodes, byte ranges to decoded bytes. Knows nothing of FUSE.
+// Thread-safe.
+class VirtualFs {
+ public:
+  struct Options {
+    size_t cache_bytes = 16 << 20;
+    // Threads that decode for one request when no other requests keep them busy, the caller included.
+    size_t threads = 1;
+  };
+  // Starts threads. kCorrupt when the archive's paths contradict each other.
+  static Result<std::unique_ptr<VirtualFs>> Create(std::unique_ptr<archive::ArchiveReader> reader,
+                                                   const Options& options);
+  ~VirtualFs();
+
+  const FileTree& tree() const { return tree_; }
+  const archive::Index& index() const { return source_.reader().index(); }
+
+  // The bytes [offset, offset + length) of a file, cut at its end and never short otherwise. kInvalidArgument when
+  // `inode` is not a file. Other errors begin with the virtual file's path and fail the whole read. Blocks.
+  Result<ReadReply> Read(InodeNumber inode, uint64_t offset, size_t length);
+
+  CounterValues counters() const;
+
+ private:
+  struct PieceResult {
+    ByteSpan bytes;
+    std::optional<cache::SegmentCache::Pinned> pin;
+    Status status;
+  };
+
+  VirtualFs(std::unique_ptr<archive::ArchiveReader> reader, FileTree tree, const Options& options);
+  Result<ReadReply> ReadPieces(const std::vector<Piece>& pieces, size_t length);
+  void FetchAll(const std::vector<Piece>& pieces, uint8_t* buffer, std::vector<PieceResult>& results);
+  PieceResult Fetch(const Piece& piece, MutableByteSpan space);
+  PieceResult FetchWhole(const Piece& piece, MutableByteSpan space);
+  Result<cache::SegmentCache::Pinned> GetCached(const Piece& piece);
+
+  Counters counters_;
+  SegmentSource source_;
+  const FileTree tree_;
+  std::vector<FileLayout> layouts_;  // as Index::files
+  const std::shared_ptr<cache::BufferPool> reply_buffers_;
+  cache::SegmentCache cache_;
+  const size_t threads_;
+  std::atomic<size_t> busy_{0};       // requests being answered
+  std::unique_ptr<ThreadPool> pool_;  // null when requests have only their own thread
+};
+
+}  // namespace entrofs::fs

@@ -1,0 +1,39 @@
+#include "fs/mount_arguments.h"
+
+#include <gtest/gtest.h>
+
+namespace entrofs::fs {
+namespace {
+
+TEST(MountArguments, OwnOptionsAreTaken) {
+  MountOptions options;
+  ASSERT_TRUE(ApplyMountOptions("cache_size=64M,threads=3,allow_other,read_ahead_kb=512,max_read=65536", options).ok());
+  EXPECT_EQ(options.cache_bytes, 64u << 20);
+  EXPECT_EQ(options.threads, 3u);
+  EXPECT_TRUE(options.allow_other);
+  EXPECT_EQ(options.read_ahead_kb, 512u);
+  EXPECT_EQ(options.max_read_bytes, 65536u);
+  ASSERT_TRUE(ApplyMountOptions("noallow_other", options).ok());
+  EXPECT_FALSE(options.allow_other);
+}
+
+TEST(MountArguments, WhatFstabSaysIsAccepted) {
+  MountOptions options;
+  EXPECT_TRUE(
+      ApplyMountOptions("defaults,ro,nofail,_netdev,x-systemd.automount,x-systemd.idle-timeout=60", options).ok());
+  EXPECT_TRUE(ApplyMountOptions("rw,,comment=weights,noexec", options).ok());
+  EXPECT_EQ(options.kernel_options, std::vector<std::string>{"noexec"});
+}
+
+TEST(MountArguments, UnknownNamesAndBadValuesAreRefusedByName) {
+  MountOptions options;
+  for (const char* text : {"cash_size=1G", "cache_size=lots", "threads=0", "threads=x", "threads=", "max_read=1"}) {
+    Status status = ApplyMountOptions(text, options);
+    ASSERT_FALSE(status.ok()) << text;
+    EXPECT_EQ(status.error().code, ErrorCode::kInvalidArgument);
+  }
+  EXPECT_NE(ApplyMountOptions("cash_size=1G", options).error().message.find("cash_size"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace entrofs::fs
