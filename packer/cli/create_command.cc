@@ -1,11 +1,13 @@
 #include <chrono>
 #include <filesystem>
 
+#include "archive/paths.h"
 #include "base/thread_pool.h"
 #include "base/units.h"
 #include "packer/checkpoint.h"
 #include "packer/cli/command.h"
 #include "packer/pack.h"
+#include "packer/quantized_tree.h"
 #include "packer/summary.h"
 #include "packer/text_table.h"
 
@@ -90,13 +92,18 @@ Status CheckOutputPlace(const CreateOptions& options) {
   return OkStatus();
 }
 
-Result<OutputTree> BuildTree(const CreateOptions& options) {
-  ENTROFS_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.source));
-  if (options.quant != "none") return Usage("--quant " + options.quant + ": is not in this build");
-  if (!options.include.empty() || !options.exclude.empty()) {
+Result<OutputTree> BuildTree(const CreateOptions& options, ThreadPool& pool) {
+  std::optional<quantize::Scheme> scheme = quantize::ParseScheme(options.quant);
+  if (!scheme && !(options.include.empty() && options.exclude.empty())) {
     return Usage("--include and --exclude choose what to quantize: they need --quant");
   }
-  return LosslessTree(checkpoint);
+  ENTROFS_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.source));
+  if (!scheme) return LosslessTree(checkpoint);
+  quantize::Options quantization;
+  quantization.scheme = *scheme;
+  quantization.include = options.include;
+  quantization.exclude = options.exclude;
+  return QuantizedTree(checkpoint, quantization, pool);
 }
 
 void PrintResult(const CreateOptions& options, const OutputTree& tree, const PackResult& result, double seconds,
@@ -119,10 +126,12 @@ Status Create(const CreateOptions& options, const Streams& streams) {
   ENTROFS_ASSIGN_OR_RETURN(pack.segment_bytes, ParseSegmentSize(options.segment_size));
   ENTROFS_RETURN_IF_ERROR(CheckOutputPlace(options));
   const auto start = std::chrono::steady_clock::now();
-  ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, BuildTree(options));
-  for (const std::string& warning : tree.warnings) streams.err << "entro-pack: warning: " << warning << "\n";
+  ThreadPool pool(ThreadCount(options.threads));
+  ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, BuildTree(options, pool));
+  for (const std::string& warning : tree.warnings) {
+    streams.err << "entro-pack: warning: " << archive::Printable(warning) << "\n";
+  }
   Result<PackResult> result = [&] {
-    ThreadPool pool(ThreadCount(options.threads));
     std::unique_ptr<Progress> progress = MakeProgress(streams);
     return Pack(tree, options.output, pack, pool, *progress);
   }();

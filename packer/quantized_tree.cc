@@ -1,0 +1,194 @@
+#include "packer/quantized_tree.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "packer/quantize/quantization_config.h"
+#include "packer/safetensors.h"
+#include "packer/shard_index.h"
+
+namespace entrofs::packer {
+namespace {
+
+constexpr uint64_t kMaxJsonBytes = 256 << 20;
+
+// "a/b/" of "a/b/c", "" of "c".
+std::string FolderOf(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
+
+std::vector<uint8_t> ToBytes(const std::string& text) { return {text.begin(), text.end()}; }
+
+Result<std::string> ReadText(const CheckpointFile& file) {
+  if (file.file->size() > kMaxJsonBytes) return Error{ErrorCode::kInvalidArgument, file.path + ": is too large"};
+  std::string text(file.file->size(), '\0');
+  ENTROFS_RETURN_IF_ERROR(file.file->ReadAt(0, {reinterpret_cast<uint8_t*>(text.data()), text.size()}));
+  return text;
+}
+
+class Quantizer {
+ public:
+  Quantizer(const Checkpoint& checkpoint, const quantize::Options& options, ThreadPool& pool)
+      : checkpoint_(checkpoint), options_(options), pool_(pool) {
+    for (const CheckpointFile& file : checkpoint.files) by_path_[file.path] = &file;
+  }
+
+  Result<OutputTree> Build() {
+    ENTROFS_RETURN_IF_ERROR(PlanAll());
+    tree_.directories = checkpoint_.directories;
+    for (const CheckpointFile& file : checkpoint_.files) {
+      Result<OutputFile> output = Convert(file);
+      if (!output) return std::move(output.error()).WithContext(file.path);
+      tree_.files.push_back(std::move(*output));
+    }
+    return std::move(tree_);
+  }
+
+ private:
+  // Safetensors files whose tensors belong together.
+  using Group = std::vector<const CheckpointFile*>;
+
+  Status PlanAll() {
+    ENTROFS_ASSIGN_OR_RETURN(std::vector<Group> groups, FindGroups());
+    for (const Group& group : groups) {
+      Status status = PlanGroup(group);
+      if (!status) return std::move(status.error()).WithContext(group.front()->path);
+    }
+    for (const auto& [folder, plan] : plans_) {
+      if (by_path_.contains(folder + "config.json")) continue;
+      tree_.warnings.push_back((folder.empty() ? checkpoint_.root : folder) +
+                               ": has no config.json to say how the tensors are quantized");
+    }
+    return OkStatus();
+  }
+
+  Result<std::vector<Group>> FindGroups() const {
+    std::vector<Group> groups;
+    std::set<const CheckpointFile*> grouped;
+    for (const CheckpointFile& file : checkpoint_.files) {
+      if (!IsShardIndex(file.path)) continue;
+      ENTROFS_ASSIGN_OR_RETURN(std::string text, ReadText(file));
+      Result<std::set<std::string>> shards = ShardsOf(text);
+      if (!shards) return std::move(shards.error()).WithContext(file.path);
+      Group& group = groups.emplace_back();
+      for (const std::string& shard : *shards) {
+        auto found = by_path_.find(FolderOf(file.path) + shard);
+        if (found == by_path_.end() || !found->second->header) {
+          return Error{ErrorCode::kInvalidArgument, file.path + ": names '" + shard + "', which is not there"};
+        }
+        if (grouped.insert(found->second).second) group.push_back(found->second);
+      }
+      if (group.empty()) groups.pop_back();
+    }
+    for (const CheckpointFile& file : checkpoint_.files) {
+      if (file.header && !grouped.contains(&file)) groups.push_back({&file});
+    }
+    return groups;
+  }
+
+  Status PlanGroup(const Group& group) {
+    std::vector<OutputTensor> inputs;
+    std::vector<const CheckpointFile*> owners;
+    for (const CheckpointFile* file : group) {
+      for (const TensorInfo& info : file->header->tensors) {
+        inputs.push_back(UnchangedTensor(*file, info));
+        owners.push_back(file);
+      }
+    }
+    ENTROFS_ASSIGN_OR_RETURN(quantize::Plan plan, quantize::PlanQuantization(options_, inputs, pool_));
+    tree_.warnings.insert(tree_.warnings.end(), plan.warnings.begin(), plan.warnings.end());
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (plan.tensors[i].layout) outputs_[owners[i]][inputs[i].name] = plan.tensors[i].outputs;
+      plans_[FolderOf(owners[i]->path)].tensors.push_back(std::move(plan.tensors[i]));
+    }
+    return OkStatus();
+  }
+
+  Result<OutputFile> Convert(const CheckpointFile& file) const {
+    if (auto changed = outputs_.find(&file); changed != outputs_.end()) return ConvertTensors(file, changed->second);
+    if (IsShardIndex(file.path)) return ConvertIndex(file);
+    auto plan = plans_.find(FolderOf(file.path));
+    if (plan != plans_.end() && file.path == plan->first + "config.json") return ConvertConfig(file, plan->second);
+    return UnchangedFile(file);
+  }
+
+  // The quantized tensors of one file, by input name.
+  using Replacements = std::map<std::string, std::vector<OutputTensor>>;
+
+  Result<OutputFile> ConvertTensors(const CheckpointFile& file, const Replacements& replacements) const {
+    std::vector<OutputTensor> tensors;
+    for (const TensorInfo& info : file.header->tensors) {
+      auto found = replacements.find(info.name);
+      if (found == replacements.end()) {
+        tensors.push_back(UnchangedTensor(file, info));
+      } else {
+        tensors.insert(tensors.end(), found->second.begin(), found->second.end());
+      }
+    }
+    // As safetensors writes them: elements that need the most alignment first, then by name.
+    std::sort(tensors.begin(), tensors.end(), [](const OutputTensor& a, const OutputTensor& b) {
+      return a.dtype != b.dtype ? a.dtype > b.dtype : a.name < b.name;
+    });
+    std::vector<TensorInfo> infos;
+    for (const OutputTensor& tensor : tensors) {
+      infos.push_back({tensor.name, tensor.dtype, tensor.shape, 0, tensor.bytes->size()});
+    }
+    ENTROFS_ASSIGN_OR_RETURN(std::string header, EncodeSafetensorsHeader(infos, file.header->metadata));
+    OutputFile output = UnchangedFile(file);
+    output.pieces = {Literal{"header", BytesInMemory(ToBytes(header))}};
+    for (OutputTensor& tensor : tensors) output.pieces.push_back(std::move(tensor));
+    return output;
+  }
+
+  Result<OutputFile> ConvertIndex(const CheckpointFile& file) const {
+    ENTROFS_ASSIGN_OR_RETURN(std::string text, ReadText(file));
+    ENTROFS_ASSIGN_OR_RETURN(std::set<std::string> shards, ShardsOf(text));
+    Renames renames;
+    uint64_t total_bytes = 0;
+    for (const std::string& shard : shards) {
+      const CheckpointFile& shard_file = *by_path_.at(FolderOf(file.path) + shard);
+      auto changed = outputs_.find(&shard_file);
+      for (const TensorInfo& info : shard_file.header->tensors) {
+        const bool replaced = changed != outputs_.end() && changed->second.contains(info.name);
+        if (!replaced) {
+          total_bytes += info.size_bytes;
+          continue;
+        }
+        for (const OutputTensor& output : changed->second.at(info.name)) {
+          renames[shard][info.name].push_back(output.name);
+          total_bytes += output.bytes->size();
+        }
+      }
+    }
+    if (renames.empty()) return UnchangedFile(file);
+    ENTROFS_ASSIGN_OR_RETURN(std::string rewritten, RewriteShardIndex(text, renames, total_bytes));
+    return WithContent(file, rewritten);
+  }
+
+  Result<OutputFile> ConvertConfig(const CheckpointFile& file, const quantize::Plan& plan) const {
+    ENTROFS_ASSIGN_OR_RETURN(std::string text, ReadText(file));
+    ENTROFS_ASSIGN_OR_RETURN(std::string changed, quantize::AddQuantizationConfig(text, plan));
+    return changed == text ? UnchangedFile(file) : WithContent(file, changed);
+  }
+
+  static OutputFile WithContent(const CheckpointFile& file, const std::string& content) {
+    OutputFile output = UnchangedFile(file);
+    output.pieces = {Literal{"content", BytesInMemory(ToBytes(content))}};
+    return output;
+  }
+
+  const Checkpoint& checkpoint_;
+  const quantize::Options& options_;
+  ThreadPool& pool_;
+  std::map<std::string, const CheckpointFile*> by_path_;
+  std::map<const CheckpointFile*, Replacements> outputs_;  // of files that change
+  std::map<std::string, quantize::Plan> plans_;            // by folder, of all its files
+  OutputTree tree_;
+};
+
+}  // namespace
+
+Result<OutputTree> QuantizedTree(const Checkpoint& checkpoint, const quantize::Options& options, ThreadPool& pool) {
+  return Quantizer(checkpoint, options, pool).Build();
+}
+
+}  // namespace entrofs::packer

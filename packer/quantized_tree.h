@@ -1,0 +1,17 @@
+#pragma once
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "packer/checkpoint.h"
+#include "packer/output_tree.h"
+#include "packer/quantize/quantize.h"
+
+namespace entrofs::packer {
+
+// The checkpoint with its matrices quantized: safetensors files that hold any get new headers and tensors, their
+// config.json a quantization_config, an index.json the new names, files and total size. Everything else is unchanged.
+// Shards that one index.json lists are planned together, other safetensors files each alone. Reads all matrices, on
+// `pool` and the caller. Errors name file and tensor.
+Result<OutputTree> QuantizedTree(const Checkpoint& checkpoint, const quantize::Options& options, ThreadPool& pool);
+
+}  // namespace entrofs::packer
