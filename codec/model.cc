@@ -120,6 +120,7 @@ bool TableModel::has_escapes() const {
 std::vector<uint8_t> SerializeModel(const TableModel& model) {
   const ClassMap& map = model.map;
   std::vector<uint8_t> out;
+  out.reserve(kMaxTableBytes);
   out.push_back(static_cast<uint8_t>(map.raw_bits | static_cast<unsigned>(map.order) << kRawBitsField));
   out.push_back(static_cast<uint8_t>(map.coded_classes));
   switch (map.order) {

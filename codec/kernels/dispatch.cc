@@ -10,16 +10,48 @@
 namespace entrofs::codec {
 namespace {
 
+#ifdef ENTROFS_X86_KERNELS
+bool CpuHasAvx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
+         __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+}
+bool CpuHasAvx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
+}
+#endif
+
+// `set` with the functions it lacks taken from the scalar set.
+Kernels Complete(Kernels set) {
+  auto take = [](auto& function, auto scalar) {
+    if (function == nullptr) function = scalar;
+  };
+  take(set.split_planes, kScalarKernels.split_planes);
+  take(set.merge_planes, kScalarKernels.merge_planes);
+  take(set.decode_tans, kScalarKernels.decode_tans);
+  take(set.decode_prefix, kScalarKernels.decode_prefix);
+  take(set.finish_rounds, kScalarKernels.finish_rounds);
+  return set;
+}
+
 // Best first.
-std::vector<const Kernels*> SupportedSets() {
-  std::vector<const Kernels*> sets;
-  sets.push_back(&kScalarKernels);
+const std::vector<Kernels>& SupportedSets() {
+  static const std::vector<Kernels> sets = [] {
+    std::vector<Kernels> supported;
+#ifdef ENTROFS_X86_KERNELS
+    if (CpuHasAvx512()) supported.push_back(Complete(kAvx512Kernels));
+    if (CpuHasAvx2()) supported.push_back(Complete(kAvx2Kernels));
+#endif
+    supported.push_back(kScalarKernels);
+    return supported;
+  }();
   return sets;
 }
 
 const Kernels* FindSet(std::string_view name) {
-  for (const Kernels* set : SupportedSets()) {
-    if (name == set->name) return set;
+  for (const Kernels& set : SupportedSets()) {
+    if (name == set.name) return &set;
   }
   return nullptr;
 }
@@ -27,7 +59,7 @@ const Kernels* FindSet(std::string_view name) {
 const Kernels* InitialSet() {
   const char* wanted = std::getenv("ENTROFS_KERNELS");
   const Kernels* set = wanted == nullptr ? nullptr : FindSet(wanted);
-  return set != nullptr ? set : SupportedSets().front();
+  return set != nullptr ? set : &SupportedSets().front();
 }
 
 std::atomic<const Kernels*>& Current() {
@@ -41,7 +73,7 @@ const Kernels& Active() { return *Current().load(std::memory_order_relaxed); }
 
 std::vector<std::string_view> SupportedKernels() {
   std::vector<std::string_view> names;
-  for (const Kernels* set : SupportedSets()) names.emplace_back(set->name);
+  for (const Kernels& set : SupportedSets()) names.emplace_back(set.name);
   return names;
 }
 

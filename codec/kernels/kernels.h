@@ -64,6 +64,7 @@ struct PrefixCursor {
 inline constexpr size_t kPairLookupSize = 4096;
 inline constexpr size_t kPrefixBatch = 8;  // outputs that fit in one 64-bit refill
 
+// A null function means that the scalar one serves; Active() has none.
 struct Kernels {
   const char* name;  // as in SupportedKernels()
 
@@ -91,6 +92,8 @@ struct Kernels {
 };
 
 extern const Kernels kScalarKernels;  // the reference
+extern const Kernels kAvx512Kernels;  // needs F, BW, DQ, VL, VBMI, VBMI2, BMI1, BMI2
+extern const Kernels kAvx2Kernels;    // needs AVX2, BMI1, POPCNT
 
 // The set in use.
 const Kernels& Active();

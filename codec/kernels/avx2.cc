@@ -1,0 +1,420 @@
+// AVX2 kernels. No pdep (it is microcode on Zen 1 and 2) and no variable shifts of 16-bit lanes: shifts by a number of
+// bits are multiplications by its power of two.
+//
+// The 32-bit windows are kept as two planes of 16 bits, high and low. A step takes at most 6 bits, so the low plane is
+// shifted into the high one only every second step.
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "codec/kernels/kernels.h"
+
+namespace entrofs::codec {
+namespace {
+
+constexpr size_t kRoundsPerChunk = 8;  // decoded to held bytes before they are finished
+constexpr unsigned kGroups = 2;        // of 32 lanes, one byte register each, two 16-bit registers per plane
+
+__m256i Load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+void Store(void* p, __m256i value) { _mm256_storeu_si256(static_cast<__m256i*>(p), value); }
+__m256i LoadTwice(const void* p) {
+  return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+}
+
+// A table of 64 bytes, for indices below 64. Parts after the first are stored as the difference to the part before.
+struct Lookup64 {
+  __m256i part[4];
+
+  explicit Lookup64(const uint8_t* table) {
+    for (unsigned i = 0; i < 4; ++i) part[i] = LoadTwice(table + 16 * i);
+    for (unsigned i = 3; i > 0; --i) part[i] = _mm256_xor_si256(part[i], part[i - 1]);
+  }
+
+  __m256i operator()(__m256i index) const {
+    // Indices below a part are negative there and give zero; those above give the low four bits' entry.
+    const __m256i first = _mm256_xor_si256(_mm256_shuffle_epi8(part[0], index),
+                                           _mm256_shuffle_epi8(part[1], _mm256_sub_epi8(index, _mm256_set1_epi8(16))));
+    const __m256i second = _mm256_xor_si256(_mm256_shuffle_epi8(part[2], _mm256_sub_epi8(index, _mm256_set1_epi8(32))),
+                                            _mm256_shuffle_epi8(part[3], _mm256_sub_epi8(index, _mm256_set1_epi8(48))));
+    return _mm256_xor_si256(first, second);
+  }
+};
+
+// Deals the bytes of a refill to four lanes, by the number each takes (two bits per lane): first two bytes of lane i to
+// bytes 2i and 2i + 1, the third to byte 8 + 2i.
+struct RefillTable {
+  alignas(64) uint8_t shuffle[256][16];
+  uint8_t bytes[256];
+};
+
+constexpr RefillTable MakeRefillTable() {
+  RefillTable table = {};
+  for (unsigned index = 0; index < 256; ++index) {
+    uint8_t next = 0;
+    for (uint8_t& slot : table.shuffle[index]) slot = 0x80;
+    for (unsigned lane = 0; lane < 4; ++lane) {
+      for (unsigned i = 0; i < (index >> (2 * lane) & 3); ++i) {
+        table.shuffle[index][i < 2 ? 2 * lane + i : 8 + 2 * lane] = next++;
+      }
+    }
+    table.bytes[index] = next;
+  }
+  return table;
+}
+constexpr RefillTable kRefill = MakeRefillTable();
+
+// log2 of a power of two up to 2^15 by a de Bruijn sequence: kLog2[(power * kDeBruijn & 0xffff) >> 12].
+constexpr uint16_t kDeBruijn = 0x09af;
+struct Log2Table {
+  alignas(16) uint8_t of[16];
+};
+constexpr Log2Table MakeLog2Table() {
+  Log2Table table = {};
+  for (unsigned bits = 0; bits < 16; ++bits) {
+    table.of[static_cast<uint16_t>(kDeBruijn << bits) >> 12] = static_cast<uint8_t>(bits);
+  }
+  return table;
+}
+constexpr Log2Table kLog2 = MakeLog2Table();
+alignas(16) constexpr uint8_t kPower[16] = {1, 2, 4, 8, 16, 32, 64, 128, 0, 0, 0, 0, 0, 0, 0, 0};
+
+// The decoder's registers. Within a group of 32 lanes, byte 16 * h + 4 * j + e belongs to lane 8 * j + 4 * h + e, so
+// that results come out in order after the interleaving of four steps.
+struct Lanes {
+  __m256i high[kGroups][2];
+  __m256i low[kGroups][2];
+  __m256i consumed[kGroups];
+  __m256i state[kGroups];
+};
+
+// Where lane `lane` is kept: group, byte, and for the planes register and 16-bit element.
+struct Place {
+  unsigned group, byte, vector, element;
+};
+Place PlaceOf(unsigned lane) {
+  const unsigned in_group = lane % 32;
+  const unsigned j = in_group / 8;
+  const unsigned h = in_group / 4 % 2;
+  const unsigned e = in_group % 4;
+  return {lane / 32, 16 * h + 4 * j + e, j / 2, 8 * h + 4 * (j % 2) + e};
+}
+
+struct LanesInMemory {
+  alignas(32) uint16_t high[kGroups][2][16];
+  alignas(32) uint16_t low[kGroups][2][16];
+  alignas(32) uint8_t consumed[kGroups][32];
+  alignas(32) uint8_t state[kGroups][32];
+};
+
+Lanes LoadLanes(const TansLanes& from) {
+  LanesInMemory memory;
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    const Place at = PlaceOf(lane);
+    memory.high[at.group][at.vector][at.element] = static_cast<uint16_t>(from.window[lane] >> 16);
+    memory.low[at.group][at.vector][at.element] = static_cast<uint16_t>(from.window[lane]);
+    memory.consumed[at.group][at.byte] = from.consumed[lane];
+    memory.state[at.group][at.byte] = from.state[lane];
+  }
+  Lanes lanes;
+  for (unsigned g = 0; g < kGroups; ++g) {
+    for (unsigned v = 0; v < 2; ++v) {
+      lanes.high[g][v] = Load(memory.high[g][v]);
+      lanes.low[g][v] = Load(memory.low[g][v]);
+    }
+    lanes.consumed[g] = Load(memory.consumed[g]);
+    lanes.state[g] = Load(memory.state[g]);
+  }
+  return lanes;
+}
+
+void StoreLanes(const Lanes& lanes, TansLanes& to) {
+  LanesInMemory memory;
+  for (unsigned g = 0; g < kGroups; ++g) {
+    for (unsigned v = 0; v < 2; ++v) {
+      Store(memory.high[g][v], lanes.high[g][v]);
+      Store(memory.low[g][v], lanes.low[g][v]);
+    }
+    Store(memory.consumed[g], lanes.consumed[g]);
+    Store(memory.state[g], lanes.state[g]);
+  }
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    const Place at = PlaceOf(lane);
+    to.window[lane] = static_cast<uint32_t>(memory.high[at.group][at.vector][at.element]) << 16 |
+                      memory.low[at.group][at.vector][at.element];
+    to.consumed[lane] = memory.consumed[at.group][at.byte];
+    to.state[lane] = memory.state[at.group][at.byte];
+  }
+}
+
+// Round 0 loads four bytes per lane, more than Refill does. False when main has fewer.
+bool LoadFirstWindows(TansLanes& lanes, StreamCursor& cursor) {
+  if (static_cast<size_t>(cursor.main_end - cursor.main) < sizeof lanes.window) return false;
+  memcpy(lanes.window, cursor.main, sizeof lanes.window);
+  memset(lanes.consumed, 0, sizeof lanes.consumed);
+  cursor.main += sizeof lanes.window;
+  return true;
+}
+
+// Puts consumed / 8 bytes of main below the unread bits of each lane.
+inline __attribute__((always_inline)) const uint8_t* Refill(Lanes& lanes, const uint8_t* main) {
+  const __m256i zero = _mm256_setzero_si256();
+  alignas(32) uint32_t index[kGroups][8];
+  __m256i power[kGroups];
+#pragma GCC unroll 2
+  for (unsigned g = 0; g < kGroups; ++g) {
+    const __m256i bytes = _mm256_and_si256(_mm256_srli_epi16(lanes.consumed[g], 3), _mm256_set1_epi8(3));
+    power[g] = _mm256_shuffle_epi8(LoadTwice(kPower), _mm256_and_si256(lanes.consumed[g], _mm256_set1_epi8(7)));
+    const __m256i pairs = _mm256_maddubs_epi16(bytes, _mm256_set1_epi32(0x40100401));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(index[g]), _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+  asm volatile("" ::: "memory");  // the indices go through memory on purpose: sixteen extractions cost more
+#pragma GCC unroll 2
+  for (unsigned g = 0; g < kGroups; ++g) {
+    __m256i dealt[4];
+#pragma GCC unroll 4
+    for (unsigned j = 0; j < 4; ++j) {
+      const uint32_t first = index[g][j];
+      const __m128i a = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(main)),
+                                         _mm_load_si128(reinterpret_cast<const __m128i*>(kRefill.shuffle[first])));
+      main += kRefill.bytes[first];
+      const uint32_t second = index[g][4 + j];
+      const __m128i b = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(main)),
+                                         _mm_load_si128(reinterpret_cast<const __m128i*>(kRefill.shuffle[second])));
+      main += kRefill.bytes[second];
+      dealt[j] = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
+    }
+#pragma GCC unroll 2
+    for (unsigned v = 0; v < 2; ++v) {
+      const __m256i low = _mm256_unpacklo_epi64(dealt[2 * v], dealt[2 * v + 1]);
+      const __m256i high = _mm256_unpackhi_epi64(dealt[2 * v], dealt[2 * v + 1]);
+      const __m256i p = v == 0 ? _mm256_unpacklo_epi8(power[g], zero) : _mm256_unpackhi_epi8(power[g], zero);
+      lanes.low[g][v] = _mm256_or_si256(lanes.low[g][v], _mm256_mullo_epi16(low, p));
+      lanes.high[g][v] =
+          _mm256_or_si256(lanes.high[g][v], _mm256_or_si256(_mm256_mulhi_epu16(low, p), _mm256_mullo_epi16(high, p)));
+    }
+    lanes.consumed[g] = _mm256_and_si256(lanes.consumed[g], _mm256_set1_epi8(7));
+  }
+  return main;
+}
+
+// One step of group g: the state before it goes to `state`, 2^bits read to power[0..1] as 16-bit elements.
+inline __attribute__((always_inline)) void Step(const Lookup64& base_and_bits, Lanes& lanes, unsigned g, __m256i& state,
+                                                __m256i* power) {
+  const __m256i zero = _mm256_setzero_si256();
+  state = lanes.state[g];
+  const __m256i entry = base_and_bits(state);  // 2 * base + 2^bits
+  const __m256i bit = _mm256_and_si256(entry, _mm256_sub_epi8(zero, entry));
+  power[0] = _mm256_unpacklo_epi8(bit, zero);
+  power[1] = _mm256_unpackhi_epi8(bit, zero);
+  const __m256i read = _mm256_packus_epi16(_mm256_mulhi_epu16(lanes.high[g][0], power[0]),
+                                           _mm256_mulhi_epu16(lanes.high[g][1], power[1]));
+  lanes.state[g] = _mm256_avg_epu8(_mm256_sub_epi8(entry, bit), _mm256_add_epi8(read, read));
+  lanes.high[g][0] = _mm256_mullo_epi16(lanes.high[g][0], power[0]);
+  lanes.high[g][1] = _mm256_mullo_epi16(lanes.high[g][1], power[1]);
+}
+
+// After two steps: shifts the low plane into the high one by what both have read, and counts it.
+inline __attribute__((always_inline)) void ShiftLow(Lanes& lanes, unsigned g, const __m256i* first,
+                                                    const __m256i* second) {
+  __m256i index[2];
+#pragma GCC unroll 2
+  for (unsigned v = 0; v < 2; ++v) {
+    const __m256i power = _mm256_mullo_epi16(first[v], second[v]);
+    lanes.high[g][v] = _mm256_or_si256(lanes.high[g][v], _mm256_mulhi_epu16(lanes.low[g][v], power));
+    lanes.low[g][v] = _mm256_mullo_epi16(lanes.low[g][v], power);
+    index[v] = _mm256_srli_epi16(_mm256_mullo_epi16(power, _mm256_set1_epi16(kDeBruijn)), 12);
+  }
+  const __m256i bits = _mm256_shuffle_epi8(LoadTwice(kLog2.of), _mm256_packus_epi16(index[0], index[1]));
+  lanes.consumed[g] = _mm256_add_epi8(lanes.consumed[g], bits);
+}
+
+// Decodes `rounds` rounds to held bytes. False when a round has taken more than main had.
+bool DecodeHeld(const TansTables& tables, size_t rounds, Lanes& lanes_in_memory, StreamCursor& cursor, uint8_t* held) {
+  const Lookup64 base_and_bits(tables.base_and_bits);
+  const Lookup64 held_bytes(tables.held);
+  const uint8_t* main = cursor.main;
+  Lanes lanes = lanes_in_memory;
+  for (size_t round = 0; round < rounds; ++round, held += kRoundBytes) {
+    main = Refill(lanes, main);
+    __m256i states[kGroups][4];
+#pragma GCC unroll 2
+    for (unsigned half = 0; half < 2; ++half) {
+      __m256i first[kGroups][2];
+      __m256i second[kGroups][2];
+#pragma GCC unroll 2
+      for (unsigned g = 0; g < kGroups; ++g) Step(base_and_bits, lanes, g, states[g][2 * half], first[g]);
+#pragma GCC unroll 2
+      for (unsigned g = 0; g < kGroups; ++g) {
+        Step(base_and_bits, lanes, g, states[g][2 * half + 1], second[g]);
+        ShiftLow(lanes, g, first[g], second[g]);
+      }
+    }
+#pragma GCC unroll 2
+    for (unsigned g = 0; g < kGroups; ++g) {
+      __m256i bytes[4];
+#pragma GCC unroll 4
+      for (unsigned step = 0; step < 4; ++step) bytes[step] = held_bytes(states[g][step]);
+      const __m256i a = _mm256_unpacklo_epi8(bytes[0], bytes[1]);
+      const __m256i b = _mm256_unpackhi_epi8(bytes[0], bytes[1]);
+      const __m256i c = _mm256_unpacklo_epi8(bytes[2], bytes[3]);
+      const __m256i d = _mm256_unpackhi_epi8(bytes[2], bytes[3]);
+      Store(held + 128 * g, _mm256_unpacklo_epi16(a, c));
+      Store(held + 128 * g + 32, _mm256_unpackhi_epi16(a, c));
+      Store(held + 128 * g + 64, _mm256_unpacklo_epi16(b, d));
+      Store(held + 128 * g + 96, _mm256_unpackhi_epi16(b, d));
+    }
+    if (main > cursor.main_end) [[unlikely]] {
+      return false;
+    }
+  }
+  cursor.main = main;
+  lanes_in_memory = lanes;
+  return true;
+}
+
+// Replaces the markers among `rounds` rounds of held bytes. Without branches for up to three in 64 bytes: a patch past
+// the last marker lands on the byte after the 64, which is put back.
+bool PatchEscapes(uint8_t marker_byte, size_t rounds, uint8_t* held, StreamCursor& cursor) {
+  const __m256i marker = _mm256_set1_epi8(static_cast<char>(marker_byte));
+  const uint8_t* escapes = cursor.escapes;
+  for (size_t at = 0; at < rounds * kRoundBytes; at += 64) {
+    uint8_t* const bytes = held + at;
+    const uint32_t low = static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(Load(bytes), marker)));
+    const uint32_t high = static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(Load(bytes + 32), marker)));
+    uint64_t mask = static_cast<uint64_t>(high) << 32 | low;
+    const int64_t count = _mm_popcnt_u64(mask);
+    const uint8_t after = bytes[64];
+    bytes[_tzcnt_u64(mask)] = escapes[0];
+    mask = _blsr_u64(mask);
+    bytes[_tzcnt_u64(mask)] = escapes[1];
+    mask = _blsr_u64(mask);
+    bytes[_tzcnt_u64(mask)] = escapes[2];
+    mask = _blsr_u64(mask);
+    bytes[64] = after;
+    for (unsigned i = 3; mask != 0; ++i, mask = _blsr_u64(mask)) bytes[_tzcnt_u64(mask)] = escapes[i];
+    escapes += count;
+    if (escapes > cursor.escapes_end) [[unlikely]] {
+      return false;
+    }
+  }
+  cursor.escapes = escapes;
+  return true;
+}
+
+// The raw bits of outputs 32 * v .. 32 * v + 31 of a round, one per byte, merged into `bytes`.
+template <unsigned kRawBits>
+inline __attribute__((always_inline)) __m256i MergeRaw(__m256i bytes, unsigned v, const uint8_t* raw) {
+  constexpr unsigned kCrumbShift = kRawBits & 4 ? 4 : 0;
+  constexpr unsigned kBitShift = kCrumbShift + (kRawBits & 2 ? 2 : 0);
+  const uint8_t* crumbs = raw + (kRawBits & 4 ? kRoundBytes / 2 : 0);
+  const uint8_t* bits = crumbs + (kRawBits & 2 ? kRoundBytes / 4 : 0);
+  if constexpr ((kRawBits & 4) != 0) {
+    __m256i plane = Load(raw + 64 * (v / 4) + 32 * (v % 2));
+    if (v & 2) plane = _mm256_srli_epi16(plane, 4);
+    bytes = _mm256_or_si256(bytes, _mm256_and_si256(plane, _mm256_set1_epi8(15)));
+  }
+  if constexpr ((kRawBits & 2) != 0) {
+    __m256i plane = Load(crumbs + 32 * (v % 2));
+    const unsigned from = 2 * (v / 2);
+    plane = from >= kCrumbShift ? _mm256_srli_epi16(plane, static_cast<int>(from - kCrumbShift))
+                                : _mm256_slli_epi16(plane, static_cast<int>(kCrumbShift - from));
+    bytes = _mm256_or_si256(bytes, _mm256_and_si256(plane, _mm256_set1_epi8(3 << kCrumbShift)));
+  }
+  if constexpr ((kRawBits & 1) != 0) {
+    __m256i plane = Load(bits);
+    plane = v >= kBitShift ? _mm256_srli_epi16(plane, static_cast<int>(v - kBitShift))
+                           : _mm256_slli_epi16(plane, static_cast<int>(kBitShift - v));
+    bytes = _mm256_or_si256(bytes, _mm256_and_si256(plane, _mm256_set1_epi8(1 << kBitShift)));
+  }
+  return bytes;
+}
+
+__m256i ZigzagValues(__m256i rank, __m256i center) {
+  const __m256i one = _mm256_set1_epi8(1);
+  const __m256i sign = _mm256_sub_epi8(_mm256_setzero_si256(), _mm256_and_si256(rank, one));
+  const __m256i half = _mm256_and_si256(_mm256_srli_epi16(rank, 1), _mm256_set1_epi8(127));
+  return _mm256_add_epi8(_mm256_xor_si256(half, sign), center);
+}
+
+// table[rank] for a table of 256 bytes.
+inline __attribute__((always_inline)) __m256i LookupValues(__m256i rank, const uint8_t* table) {
+  const __m256i low = _mm256_and_si256(rank, _mm256_set1_epi8(15));
+  const __m256i bit4 = _mm256_slli_epi16(rank, 3);
+  const __m256i bit5 = _mm256_slli_epi16(rank, 2);
+  const __m256i bit6 = _mm256_slli_epi16(rank, 1);
+  __m256i part[8];
+#pragma GCC unroll 8
+  for (unsigned i = 0; i < 8; ++i) {
+    part[i] = _mm256_blendv_epi8(_mm256_shuffle_epi8(LoadTwice(table + 32 * i), low),
+                                 _mm256_shuffle_epi8(LoadTwice(table + 32 * i + 16), low), bit4);
+  }
+  for (unsigned i = 0; i < 4; ++i) part[i] = _mm256_blendv_epi8(part[2 * i], part[2 * i + 1], bit5);
+  for (unsigned i = 0; i < 2; ++i) part[i] = _mm256_blendv_epi8(part[2 * i], part[2 * i + 1], bit6);
+  return _mm256_blendv_epi8(part[0], part[1], rank);
+}
+
+template <unsigned kRawBits, bool kZigzag>
+void MergeAndOrder(const FinishTables& tables, size_t rounds, const uint8_t* held, const uint8_t* raw, uint8_t* plain) {
+  const __m256i center = _mm256_set1_epi8(static_cast<char>(tables.center));
+  for (size_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 8
+    for (unsigned v = 0; v < kRoundBytes / 32; ++v) {
+      const __m256i rank = MergeRaw<kRawBits>(Load(held + 32 * v), v, raw);
+      Store(plain + 32 * v, kZigzag ? ZigzagValues(rank, center) : LookupValues(rank, tables.value_of_rank));
+    }
+    held += kRoundBytes;
+    plain += kRoundBytes;
+    raw += kRoundBytes / 8 * kRawBits;
+  }
+}
+
+using OrderFunction = void (*)(const FinishTables&, size_t, const uint8_t*, const uint8_t*, uint8_t*);
+constexpr OrderFunction kMergeAndOrder[6][2] = {
+    {nullptr, nullptr},
+    {MergeAndOrder<1, false>, MergeAndOrder<1, true>},
+    {MergeAndOrder<2, false>, MergeAndOrder<2, true>},
+    {MergeAndOrder<3, false>, MergeAndOrder<3, true>},
+    {MergeAndOrder<4, false>, MergeAndOrder<4, true>},
+    {MergeAndOrder<5, false>, MergeAndOrder<5, true>},
+};
+
+bool FinishRounds(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
+  if (tables.has_escapes && !PatchEscapes(tables.escape_marker, rounds, held, cursor)) return false;
+  if (tables.raw_bits == 0) {
+    memcpy(plain, held, rounds * kRoundBytes);
+  } else {
+    kMergeAndOrder[tables.raw_bits][tables.is_zigzag](tables, rounds, held, cursor.raw, plain);
+    cursor.raw += rounds * (kRoundBytes / 8) * tables.raw_bits;
+  }
+  return true;
+}
+
+bool DecodeTans(const TansTables& tables, size_t rounds, TansLanes& lanes_in_memory, StreamCursor& cursor,
+                uint8_t* plain) {
+  if (rounds == 0) return true;
+  if (lanes_in_memory.consumed[0] == 32 && !LoadFirstWindows(lanes_in_memory, cursor)) return false;
+  alignas(32) uint8_t held[kRoundsPerChunk * kRoundBytes + kKernelSlackBytes];
+  Lanes lanes = LoadLanes(lanes_in_memory);
+  while (rounds > 0) {
+    const size_t chunk = rounds < kRoundsPerChunk ? rounds : kRoundsPerChunk;
+    if (!DecodeHeld(tables, chunk, lanes, cursor, held)) return false;
+    if (!FinishRounds(tables.finish, chunk, held, cursor, plain)) return false;
+    plain += chunk * kRoundBytes;
+    rounds -= chunk;
+  }
+  StoreLanes(lanes, lanes_in_memory);
+  return true;
+}
+
+}  // namespace
+
+const Kernels kAvx2Kernels = {
+    .name = "avx2",
+    .split_planes = nullptr,
+    .merge_planes = nullptr,
+    .decode_tans = DecodeTans,
+    .decode_prefix = nullptr,
+    .finish_rounds = FinishRounds,
+};
+
+}  // namespace entrofs::codec
