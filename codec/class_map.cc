@@ -46,6 +46,12 @@ bool ClassMap::FillOrder() {
     case Order::kPairs:
       FillPairs(nibble_costs, value_of);
       break;
+    case Order::kClasses:
+      if (!FillList(value_of.size(), value_of)) return false;
+      for (size_t first = 0; first < value_of.size(); first += size_t{1} << raw_bits) {
+        std::sort(value_of.begin() + first, value_of.begin() + first + (size_t{1} << raw_bits));
+      }
+      break;
   }
   FillRanks();
   return true;

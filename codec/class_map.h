@@ -13,9 +13,10 @@ namespace entrofs::codec {
 // class. The first coded_classes classes have their own place in the class code; the others escape.
 struct ClassMap {
   enum class Order : uint8_t {
-    kZigzag = 0,  // center, center - 1, center + 1, center - 2, ...
-    kList = 1,    // the values of the coded classes as listed, then the rest ascending
-    kPairs = 2,   // by the sum of a cost per nibble
+    kZigzag = 0,   // center, center - 1, center + 1, center - 2, ...
+    kList = 1,     // the values of the coded classes as listed, then the rest ascending
+    kPairs = 2,    // by the sum of a cost per nibble
+    kClasses = 3,  // any partition into classes, values ascending in each
   };
 
   Order order = Order::kZigzag;

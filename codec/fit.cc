@@ -159,6 +159,8 @@ size_t OrderBytes(const ClassMap& map) {
       return size_t{map.coded_classes} << map.raw_bits;
     case ClassMap::Order::kPairs:
       return map.nibble_costs.size();
+    case ClassMap::Order::kClasses:
+      return 256 / 8 * (8 - map.raw_bits);
   }
   return 0;
 }
@@ -179,6 +181,10 @@ Candidate FitOrder(CodecKind kind, const ClassMap& order, const Counts& counts) 
       ClassMap map = order;
       map.raw_bits = raw_bits;
       map.coded_classes = coded;
+      if (order.order == ClassMap::Order::kList && raw_bits > 0) {
+        map.order = ClassMap::Order::kClasses;
+        if ((size_t{coded} << raw_bits) < OrderBytes(map)) map.order = ClassMap::Order::kList;
+      }
       uint64_t fixed = EntropyOf(beyond) + escapes * kEscapePenalty + ((total * raw_bits) << kFraction) +
                        ((OrderBytes(map) * 8) << kFraction);
       if (fixed + EntropyOf(weights) >= best.cost) continue;

@@ -65,6 +65,19 @@ bool ReadEscapeLengths(ByteSpan bytes, size_t count, std::vector<uint8_t>& lengt
   return std::ranges::equal(written, bytes);
 }
 
+// The class of each value, from which value_of follows.
+bool ReadClassOfValues(ByteReader& reader, ClassMap& map) {
+  const unsigned width = 8 - map.raw_bits;
+  BitReader bits(reader.ReadBytes(BytesForBits(256 * width)));
+  std::array<unsigned, 256> used = {};
+  for (unsigned value = 0; value < 256; ++value) {
+    const unsigned c = bits.Get(width);
+    if (used[c] == 1u << map.raw_bits) return false;
+    map.value_of[(c << map.raw_bits) + used[c]++] = static_cast<uint8_t>(value);
+  }
+  return true;
+}
+
 Status ReadOrder(ByteReader& reader, ClassMap& map) {
   switch (map.order) {
     case ClassMap::Order::kZigzag:
@@ -80,8 +93,9 @@ Status ReadOrder(ByteReader& reader, ClassMap& map) {
       std::copy(costs.begin(), costs.end(), map.nibble_costs.begin());
       break;
     }
-    default:
-      return Corrupt("unknown order");
+    case ClassMap::Order::kClasses:
+      if (!ReadClassOfValues(reader, map)) return Corrupt("classes of unequal size");
+      break;
   }
   if (!reader.ok()) return Corrupt("ends early");
   if (!map.FillOrder()) return Corrupt("a value is listed twice");
@@ -133,6 +147,11 @@ std::vector<uint8_t> SerializeModel(const TableModel& model) {
     case ClassMap::Order::kPairs:
       out.insert(out.end(), map.nibble_costs.begin(), map.nibble_costs.end());
       break;
+    case ClassMap::Order::kClasses: {
+      BitWriter classes(out);
+      for (uint8_t rank : map.rank_of) classes.Put(rank >> map.raw_bits, 8 - map.raw_bits);
+      break;
+    }
   }
   BitWriter bits(out);
   if (model.kind == CodecKind::kTans) {

@@ -1,0 +1,153 @@
+// tans and huffman streams: what was coded comes back, and nothing else does any harm.
+
+#include <algorithm>
+
+#include "tests/codec/support.h"
+
+namespace entrofs::codec {
+namespace {
+
+std::vector<size_t> InterestingLengths() {
+  std::vector<size_t> lengths;
+  for (size_t n = 1; n <= 600; ++n) lengths.push_back(n);
+  for (size_t n :
+       {767, 768, 769, 1023, 1024, 1025, 2047, 2048, 2049, 4095, 4096, 4097, 8191, 8192, 8193, 65536, 65537}) {
+    lengths.push_back(n);
+  }
+  return lengths;
+}
+
+class EveryShape : public testing::TestWithParam<Shape> {
+ protected:
+  CodecKind kind() const { return GetParam().kind; }
+};
+
+TEST_P(EveryShape, RoundTripsAtEveryLength) {
+  uint64_t seed = 0;
+  for (size_t n : InterestingLengths()) {
+    Tables tables = MakeTables(MakeModel(GetParam(), ++seed / 16));
+    std::vector<uint8_t> plain = CodableBytes(*tables.encode, n, seed);
+    std::vector<uint8_t> stored = SegmentOf(kind(), EncodeStream(*tables.encode, plain));
+    std::vector<uint8_t> back(n);
+    Status status = Decode(tables, stored, back, 0xcc);
+    ASSERT_TRUE(status.ok()) << status.error().message << " n=" << n;
+    ASSERT_EQ(back, plain) << "n=" << n;
+  }
+}
+
+TEST_P(EveryShape, RefusesEveryTruncation) {
+  Tables tables = MakeTables(MakeModel(GetParam(), 7));
+  std::vector<uint8_t> plain = CodableBytes(*tables.encode, 1234, 7);
+  std::vector<uint8_t> stream = EncodeStream(*tables.encode, plain);
+  for (size_t size = 0; size < stream.size(); ++size) {
+    std::vector<uint8_t> shorter(stream.begin(), stream.begin() + static_cast<ptrdiff_t>(size));
+    std::vector<uint8_t> back(plain.size());
+    EXPECT_FALSE(Decode(tables, SegmentOf(kind(), shorter), back).ok()) << size;
+  }
+}
+
+TEST_P(EveryShape, RefusesLongerStreams) {
+  Tables tables = MakeTables(MakeModel(GetParam(), 8));
+  std::vector<uint8_t> plain = CodableBytes(*tables.encode, 1000, 8);
+  std::vector<uint8_t> stream = EncodeStream(*tables.encode, plain);
+  stream.push_back(0);
+  std::vector<uint8_t> back(plain.size());
+  EXPECT_FALSE(Decode(tables, SegmentOf(kind(), stream), back).ok());
+}
+
+TEST_P(EveryShape, SurvivesEveryBitFlip) {
+  Tables tables = MakeTables(MakeModel(GetParam(), 9));
+  std::vector<uint8_t> plain = CodableBytes(*tables.encode, 1030, 9);
+  std::vector<uint8_t> stored = SegmentOf(kind(), EncodeStream(*tables.encode, plain));
+  for (size_t bit = 0; bit < stored.size() * 8; ++bit) {
+    std::vector<uint8_t> flipped = stored;
+    flipped[bit / 8] ^= static_cast<uint8_t>(1u << bit % 8);
+    std::vector<uint8_t> back(plain.size());
+    (void)Decode(tables, flipped, back);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Codec, EveryShape, testing::ValuesIn(AllShapes()),
+                         [](const auto& param) { return NameOf(param.param); });
+
+// For what vector kernels do, against what the scalar ones do.
+class EveryKernel : public testing::TestWithParam<std::string_view> {
+ protected:
+  ~EveryKernel() override { (void)SelectKernels(SupportedKernels().front()); }
+
+  // Decodes with the kernel set under test and with the scalar one; both must agree on success and, then, on bytes.
+  void ExpectLikeScalar(const Tables& tables, const std::vector<uint8_t>& stored, size_t n) {
+    std::vector<uint8_t> expected(n);
+    ASSERT_TRUE(SelectKernels("scalar").ok());
+    bool expected_ok = Decode(tables, stored, expected, 0x55).ok();
+    std::vector<uint8_t> actual(n);
+    ASSERT_TRUE(SelectKernels(GetParam()).ok());
+    bool actual_ok = Decode(tables, stored, actual, 0xaa).ok();
+    ASSERT_EQ(actual_ok, expected_ok);
+    if (expected_ok) {
+      ASSERT_EQ(actual, expected);
+    }
+  }
+};
+
+TEST_P(EveryKernel, AgreesWithScalarAtEveryLength) {
+  for (const Shape& shape : AllShapes()) {
+    for (size_t n = 1; n < 4200; n += n < 270 ? 1 : 67) {
+      Tables tables = MakeTables(MakeModel(shape, n / 64));
+      std::vector<uint8_t> plain = CodableBytes(*tables.encode, n, n);
+      ASSERT_NO_FATAL_FAILURE(ExpectLikeScalar(tables, SegmentOf(shape.kind, EncodeStream(*tables.encode, plain)), n))
+          << NameOf(shape) << " n=" << n;
+    }
+  }
+}
+
+TEST_P(EveryKernel, AgreesWithScalarOnMutatedStreams) {
+  Random random(1);
+  for (const Shape& shape : AllShapes()) {
+    for (uint64_t seed = 0; seed < 6; ++seed) {
+      Tables tables = MakeTables(MakeModel(shape, seed));
+      const size_t n = 300 + random.Below(9000);
+      std::vector<uint8_t> stored =
+          SegmentOf(shape.kind, EncodeStream(*tables.encode, CodableBytes(*tables.encode, n, seed)));
+      for (int mutation = 0; mutation < 40; ++mutation) {
+        std::vector<uint8_t> mutated = stored;
+        for (uint32_t i = 0; i <= random.Below(3); ++i) {
+          size_t at = random.Below(2) == 0 ? random.Below(24) : random.Below(static_cast<uint32_t>(stored.size()));
+          mutated[std::min(at, stored.size() - 1)] = static_cast<uint8_t>(random.Next());
+        }
+        ASSERT_NO_FATAL_FAILURE(ExpectLikeScalar(tables, mutated, n)) << NameOf(shape) << " seed=" << seed;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Codec, EveryKernel, testing::ValuesIn(SupportedKernels()),
+                         [](const auto& param) { return std::string(param.param); });
+
+TEST(Stream, CostsAtMost130BytesMoreThanItsBits) {
+  for (unsigned spread : {2u, 8u, 32u, 120u}) {
+    std::vector<uint8_t> plain = BellBytes(kDefaultSegmentBytes, spread, spread);
+    Tables tables = MakeTables(CodecKind::kTans, plain);
+    Histogram histogram = {};
+    CountBytes(plain, histogram);
+    constexpr size_t kArchiveChecksumBytes = 8;
+    double bits = EstimateBits(*tables.encode, histogram);
+    size_t stored = Encode(tables, plain).size() + kArchiveChecksumBytes;
+    EXPECT_LE(static_cast<double>(stored), bits / 8 + 130) << spread;
+    EXPECT_LE(static_cast<double>(stored), EntropyBits(histogram) / 8 * 1.004) << spread;
+  }
+}
+
+TEST(Stream, OfValuesWithoutCodeIsStored) {
+  Tables tables = MakeTables(CodecKind::kTans, std::vector<uint8_t>{1, 2, 3, 3, 3, 2, 2, 1, 3});
+  std::vector<uint8_t> plain(5000, 3);
+  plain[4999] = 200;
+  std::vector<uint8_t> stored = Encode(tables, plain);
+  EXPECT_EQ(stored.size(), plain.size() + 4);
+  std::vector<uint8_t> back(plain.size());
+  EXPECT_TRUE(Decode(tables, stored, back).ok());
+  EXPECT_EQ(back, plain);
+}
+
+}  // namespace
+}  // namespace entrofs::codec
