@@ -28,6 +28,10 @@ target_include_directories(entrofs_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(entrofs_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough
                                                -ffp-contract=off -fno-strict-aliasing)
 target_compile_definitions(entrofs_flags INTERFACE _FILE_OFFSET_BITS=64)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # False alarms of g++ 12 about std::string at -O3 (https://gcc.gnu.org/PR105651, PR105329).
+  target_compile_options(entrofs_flags INTERFACE -Wno-restrict -Wno-array-bounds)
+endif()
 if(ENTROFS_WERROR)
   target_compile_options(entrofs_flags INTERFACE -Werror)
 endif()
