@@ -65,7 +65,7 @@ Affine FitAsymmetric(const Range& range, int bits, Dtype dtype) {
   const int highest = (1 << bits) - 1;
   Affine affine;
   affine.highest = static_cast<uint8_t>(highest);
-  affine.scale = FitScale(static_cast<double>(range.highest) - range.lowest, highest, dtype);
+  affine.scale = affine.step = FitScale(static_cast<double>(range.highest) - range.lowest, highest, dtype);
   float zero_point = std::nearbyint(-range.lowest / affine.scale);
   affine.zero_point = static_cast<uint8_t>(Clamp(zero_point, 0.0f, static_cast<float>(highest)));
   return affine;
@@ -78,7 +78,7 @@ Affine FitSymmetric(const Range& range, int bits, Dtype dtype) {
   affine.zero_point = static_cast<uint8_t>(1 << (bits - 1));
   affine.highest = static_cast<uint8_t>((1 << bits) - 1);
   affine.lowest = bits == 8 ? 1 : 0;
-  affine.scale = FitScale(largest, bits == 8 ? 127.0 : 7.5, dtype);
+  affine.scale = affine.step = FitScale(largest, bits == 8 ? 127.0 : 7.5, dtype);
   return affine;
 }
 
@@ -94,7 +94,7 @@ void Quantize(const Affine& affine, const float* weights, size_t count, uint8_t*
   const float low = affine.lowest - zero_point;
   const float high = affine.highest - zero_point;
   for (size_t i = 0; i < count; ++i) {
-    float step = Clamp(weights[i] / affine.scale, low, high) + kRounder;
+    float step = Clamp(weights[i] / affine.step, low, high) + kRounder;
     codes[i] = static_cast<uint8_t>(std::bit_cast<uint32_t>(step + zero_point));
   }
 }

@@ -8,14 +8,15 @@
 
 // The arithmetic of every quantizer here: a weight w becomes an unsigned code of `bits` bits
 //
-//   code = clamp(rint(w / scale) + zero_point, lowest, highest)
+//   code = clamp(rint(w / step) + zero_point, lowest, highest)
 //
 // and a reader of the file gets  dtype((code - zero_point) * scale),  computed in the scale's dtype. Divisions are
 // single precision, rint rounds ties to even. The scale is a number of `dtype` and the zero point is a code, so zero
-// stays exactly zero.
+// stays exactly zero. Step and scale are the same unless a coarse step asks for values nearer to zero.
 namespace entrofs::packer::quantize {
 
 struct Affine {
+  float step = 1;
   float scale = 1;
   uint8_t zero_point = 0;
   uint8_t lowest = 0;

@@ -80,16 +80,16 @@ Status QuantizedMatrix::ReadAffines(uint64_t begin, uint64_t count, Affine* affi
                    });
 }
 
-Result<QuantizationError> QuantizedMatrix::Measure(uint64_t begin, uint64_t end, uint64_t* histogram) const {
+Result<QuantizationError> QuantizedMatrix::Measure(uint64_t begin, uint64_t end, codec::Histogram& histogram) const {
   QuantizationError error;
-  std::vector<uint8_t> codes(kVisitElements);
+  std::vector<uint8_t> codes(end - begin);
   ENTROFS_RETURN_IF_ERROR(
-      VisitRuns(begin, end, [&](const Affine& affine, const float* weights, size_t count, uint64_t) {
-        Quantize(affine, weights, count, codes.data());
-        error += MeasureError(affine, dtype_, weights, codes.data(), count);
-        if (histogram == nullptr) return;
-        for (size_t i = 0; i < count; ++i) ++histogram[codes[i]];
+      VisitRuns(begin, end, [&](const Affine& affine, const float* weights, size_t count, uint64_t first) {
+        uint8_t* run_codes = codes.data() + (first - begin);
+        Quantize(affine, weights, count, run_codes);
+        error += MeasureError(affine, dtype_, weights, run_codes, count);
       }));
+  codec::CountBytes(codes, histogram);
   return error;
 }
 

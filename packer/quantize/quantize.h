@@ -21,9 +21,10 @@ enum class Scheme {
   kInt8Tensor,   // one scale per matrix, codes -127..127
   kInt8Channel,  // one scale per row, codes -127..127
   kUint4Group,   // a scale (and zero point) per group of weights in a row, 16 codes
+  kRate,         // codes -127..127 with one step for all matrices, chosen for a size in the archive
 };
-inline constexpr size_t kSchemeCount = 5;
-// As users write it: "uint8", "uint4", "int8-tensor", "int8-channel", "uint4-group".
+inline constexpr size_t kSchemeCount = 6;
+// As users write it: "uint8", "uint4", "int8-tensor", "int8-channel", "uint4-group", "rate".
 std::string_view Name(Scheme scheme);
 std::optional<Scheme> ParseScheme(std::string_view name);
 
@@ -35,6 +36,8 @@ struct Options {
   // Of kUint4Group: weights per group (32, 64 or 128), and whether zero is always the middle code.
   uint32_t group_size = 128;
   bool symmetric = false;
+  // Of kRate: what a quantized weight takes in the archive, with scales, tables and checksums, coded with tans.
+  double bits_per_weight = 4;
 };
 
 // The way a matrix is written: what a config group says of its weights.
@@ -64,8 +67,9 @@ struct Plan {
 };
 
 // Decides what becomes of every tensor of a checkpoint: `tensors` are all of them, as they are, from all its files.
-// Reads every matrix two times, on `pool` and the calling thread; the outputs then read them again whenever they are
-// read. Holds a few hundred KiB per thread and, for schemes with one scale per row, 8 bytes per row. A matrix with NaN
+// Reads every matrix two times (kRate: up to six), on `pool` and the calling thread; the outputs then read them again
+// whenever they are read. Holds up to 1 MiB per thread, 24 bytes per row for schemes with one scale per row and, for
+// kRate, some 50 KiB per matrix. A matrix with NaN
 // or infinite values, or too large for its dtype's scale, is left as it is, with a warning. The result does not depend
 // on the number of threads.
 // Errors: kInvalidArgument (options; a tensor that already bears the name of an output), or those of reading.

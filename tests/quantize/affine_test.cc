@@ -32,14 +32,14 @@ TEST(Range, AlwaysIncludesZeroAndFindsExtremesAtEveryPlace) {
 }
 
 TEST(Affine, OneSignedRangesUseEveryCodeOnTheirSideOfZero) {
-  EXPECT_EQ(FitAsymmetric({0, 255, true}, 8, Dtype::kF32), (Affine{1, 0, 0, 255}));
-  EXPECT_EQ(FitAsymmetric({-255, 0, true}, 8, Dtype::kF32), (Affine{1, 255, 0, 255}));
-  EXPECT_EQ(FitAsymmetric({-5, 10, true}, 4, Dtype::kF32), (Affine{1, 5, 0, 15}));
+  EXPECT_EQ(FitAsymmetric({0, 255, true}, 8, Dtype::kF32), (Affine{1, 1, 0, 0, 255}));
+  EXPECT_EQ(FitAsymmetric({-255, 0, true}, 8, Dtype::kF32), (Affine{1, 1, 255, 0, 255}));
+  EXPECT_EQ(FitAsymmetric({-5, 10, true}, 4, Dtype::kF32), (Affine{1, 1, 5, 0, 15}));
 }
 
 TEST(Affine, SymmetricRangesPutZeroInTheMiddle) {
-  EXPECT_EQ(FitSymmetric({-127, 3, true}, 8, Dtype::kF32), (Affine{1, 128, 1, 255}));
-  EXPECT_EQ(FitSymmetric({-1, 7.5, true}, 4, Dtype::kF32), (Affine{1, 8, 0, 15}));
+  EXPECT_EQ(FitSymmetric({-127, 3, true}, 8, Dtype::kF32), (Affine{1, 1, 128, 1, 255}));
+  EXPECT_EQ(FitSymmetric({-1, 7.5, true}, 4, Dtype::kF32), (Affine{1, 1, 8, 0, 15}));
 }
 
 TEST(Affine, WeightsOutsideTheRangeAreClamped) {

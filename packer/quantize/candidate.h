@@ -1,0 +1,51 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "codec/codec.h"
+#include "packer/quantize/layout.h"
+#include "packer/quantize/matrix.h"
+#include "packer/quantize/value_histogram.h"
+
+// The two passes over the weights that planning makes. Both read all matrices in pieces, on the pool and the calling
+// thread, and give the same result for any number of threads. Errors are those of reading, with the tensor's name.
+namespace entrofs::packer::quantize {
+
+// A matrix selected for quantization, on its way from input to outputs.
+struct Candidate {
+  size_t index = 0;  // among the inputs
+  const OutputTensor* input = nullptr;
+  QuantizedMatrix::Shape shape;
+
+  // Found by the first pass.
+  std::vector<Range> ranges;  // one for the matrix, or one per row
+  ValueHistogram values;      // only when asked for
+
+  // Set between the passes; null for a matrix that is left as it is.
+  std::shared_ptr<const QuantizedMatrix> matrix;
+  std::optional<Layout> layout;
+
+  // Found by the second pass.
+  QuantizationError error;
+  codec::Histogram codes{};
+
+  // Of all rows together.
+  Range WholeRange() const;
+};
+
+struct FirstPass {
+  // Whether a matrix gets a range for each row.
+  std::function<bool(const Candidate&)> ranges_per_row;
+  bool count_values = false;
+};
+Status FindRanges(const FirstPass& pass, std::vector<Candidate>& candidates, ThreadPool& pool);
+
+// Fills error and codes of every candidate that has a matrix.
+Status MeasureErrors(std::vector<Candidate>& candidates, ThreadPool& pool);
+
+}  // namespace entrofs::packer::quantize

@@ -1,0 +1,84 @@
+#include "packer/quantize/rate.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "packer/quantize/float_formats.h"
+
+namespace entrofs::packer::quantize {
+namespace {
+
+constexpr int kMaxTrials = 60;
+constexpr double kTrialTolerance = 1e-4;
+
+constexpr int kMiddle = 128;
+constexpr int kLargest = 127;
+
+// Adding and taking away 1.5 * 2^52 rounds a number to an integer, ties to even.
+constexpr double kRounder = 6755399441055744.0;
+
+// What the archive adds to a segment of coded bytes: checksum, place in the index, stream headers.
+constexpr double kSegmentOverheadBytes = 72;
+// Scales, shape and names of a tensor, which are few different bytes.
+constexpr double kTensorOverheadBytes = 120;
+
+}  // namespace
+
+StepOutcome TryStep(const ValueHistogram& weights, double step) {
+  StepOutcome outcome;
+  double product = 0, energy = 0;
+  for (const ValueHistogram::Entry& entry : weights.entries()) {
+    const double steps = (entry.value / step + kRounder) - kRounder;
+    const double code = std::clamp(steps, -double{kLargest}, double{kLargest});
+    outcome.codes[static_cast<size_t>(kMiddle + static_cast<int>(code))] += entry.count;
+    if (code != steps) continue;  // its row will have a larger step
+    const double count = static_cast<double>(entry.count);
+    product += count * code * entry.value;
+    energy += count * code * code;
+  }
+  if (energy > 0) outcome.gain = product / (energy * step);
+  return outcome;
+}
+
+Affine FitStep(const Range& row, double step, double gain, Dtype dtype) {
+  const double largest = std::max(-static_cast<double>(row.lowest), static_cast<double>(row.highest));
+  Affine affine;
+  affine.zero_point = kMiddle;
+  affine.lowest = kMiddle - kLargest;
+  affine.highest = kMiddle + kLargest;
+  if (largest > kLargest * step) return FitSymmetric(row, 8, dtype);
+  affine.step = static_cast<float>(step);
+  affine.scale = std::max(RoundFloat(dtype, static_cast<float>(step * gain)), SmallestPositive(dtype));
+  return affine;
+}
+
+double CodedBits(const codec::Histogram& codes) {
+  const std::shared_ptr<const codec::EncodeTable> table = codec::BuildTable(codec::CodecKind::kTans, codes);
+  if (!table) return codec::EntropyBits(codes);
+  return codec::EstimateBits(*table, codes) + 8 * static_cast<double>(codec::SerializedTable(*table).size());
+}
+
+double OverheadBits(uint64_t count) {
+  const uint64_t segments = (count + codec::kDefaultSegmentBytes - 1) / codec::kDefaultSegmentBytes;
+  return 8 * (static_cast<double>(segments) * kSegmentOverheadBytes + kTensorOverheadBytes);
+}
+
+double FindStep(const std::function<double(double step)>& bits_at, double target_bits, double lowest, double highest) {
+  // False position in the logarithm of the step, where the curve is nearly straight; halving now and then, for the
+  // parts where it is not.
+  double low = std::log2(lowest), high = std::log2(highest);
+  double excess = bits_at(lowest) - target_bits, shortfall = bits_at(highest) - target_bits;
+  if (excess <= 0) return lowest;
+  if (shortfall >= 0) return highest;
+  double middle = high;
+  for (int i = 0; i < kMaxTrials; ++i) {
+    middle = i % 3 == 0 ? (low + high) / 2 : low + (high - low) * excess / (excess - shortfall);
+    const double difference = bits_at(std::exp2(middle)) - target_bits;
+    if (std::abs(difference) <= kTrialTolerance * target_bits) break;
+    (difference > 0 ? low : high) = middle;
+    (difference > 0 ? excess : shortfall) = difference;
+  }
+  return std::exp2(middle);
+}
+
+}  // namespace entrofs::packer::quantize

@@ -1,0 +1,116 @@
+#include "packer/quantize/rate_plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "packer/quantize/rate.h"
+
+namespace entrofs::packer::quantize {
+namespace {
+
+// The first guess is usually within this already; a second one nearly always.
+constexpr double kTolerance = 0.001;
+constexpr int kMaxRounds = 5;
+
+// Steps to consider: of the weights' root mean square, where a twentieth of a bell curve is out of reach of 8-bit codes
+// and finer steps gain nothing; and of the largest weight, where all codes are zero.
+constexpr double kFinestStep = 1.0 / 64;
+constexpr double kCoarsestStep = 4;
+
+// Tables are only built for this many matrices to learn what coding costs beyond entropy.
+constexpr size_t kMaxTables = 16;
+
+class RateFitter {
+ public:
+  RateFitter(std::vector<Candidate>& candidates, ThreadPool& pool) : candidates_(candidates), pool_(pool) {
+    for (Candidate& candidate : candidates) {
+      if (!candidate.layout) continue;
+      active_.push_back(&candidate);
+      for (const ValueHistogram::Entry& entry : candidate.values.entries()) {
+        const double value = entry.value, count = static_cast<double>(entry.count);
+        largest_ = std::max(largest_, std::abs(value));
+        energy_ += count * value * value;
+        weight_count_ += count;
+      }
+    }
+  }
+
+  Result<double> Run(double target_bits) {
+    if (active_.empty() || largest_ == 0) return FitAndMeasure(1);
+    // Entropy is what can be foretold; what coding and the rows that need larger steps add to it is then corrected for.
+    double target_entropy = target_bits;
+    double best_bits = 0, best_step = 0;
+    for (int round = 0; round < kMaxRounds; ++round) {
+      const double step = FindStep([&](double s) { return EntropyAt(s); }, target_entropy,
+                                   std::sqrt(energy_ / weight_count_) * kFinestStep, largest_ * kCoarsestStep);
+      if (step == best_step) break;
+      ENTROFS_ASSIGN_OR_RETURN(double bits, FitAndMeasure(step));
+      const bool is_better = round == 0 || std::abs(bits - target_bits) < std::abs(best_bits - target_bits);
+      if (!is_better) return FitAndMeasure(best_step);
+      best_bits = bits;
+      best_step = step;
+      if (std::abs(bits - target_bits) <= kTolerance * target_bits) break;
+      target_entropy *= target_bits / bits;
+    }
+    return best_bits;
+  }
+
+ private:
+  double EntropyAt(double step) const {
+    std::vector<double> bits(active_.size());
+    pool_.ParallelFor(active_.size(),
+                      [&](size_t i) { bits[i] = codec::EntropyBits(TryStep(active_[i]->values, step).codes); });
+    double total = 0;
+    for (double b : bits) total += b;
+    return total;
+  }
+
+  Result<double> FitAndMeasure(double step) {
+    pool_.ParallelFor(active_.size(), [&](size_t i) { Fit(step, *active_[i]); });
+    ENTROFS_RETURN_IF_ERROR(MeasureErrors(candidates_, pool_));
+    return CodedBitsOfAll();
+  }
+
+  double CodedBitsOfAll() const {
+    const size_t sampled = std::min(active_.size(), kMaxTables);
+    std::vector<double> coded(sampled), entropy(sampled);
+    pool_.ParallelFor(sampled, [&](size_t i) {
+      const codec::Histogram& codes = active_[i * active_.size() / sampled]->codes;
+      coded[i] = CodedBits(codes);
+      entropy[i] = codec::EntropyBits(codes);
+    });
+    double bits = 0;
+    for (const Candidate* candidate : active_) bits += codec::EntropyBits(candidate->codes);
+    const double sampled_entropy = std::accumulate(entropy.begin(), entropy.end(), 0.0);
+    if (sampled_entropy > 0) bits *= std::accumulate(coded.begin(), coded.end(), 0.0) / sampled_entropy;
+    for (const Candidate* candidate : active_) bits += OverheadBits(candidate->shape.element_count());
+    return bits;
+  }
+
+  static void Fit(double step, Candidate& candidate) {
+    const Dtype dtype = candidate.input->dtype;
+    const double gain = TryStep(candidate.values, step).gain;
+    std::vector<Affine> affines;
+    affines.reserve(candidate.ranges.size());
+    for (const Range& row : candidate.ranges) affines.push_back(FitStep(row, step, gain, dtype));
+    candidate.matrix =
+        std::make_shared<QuantizedMatrix>(candidate.input->bytes, dtype, candidate.shape, candidate.layout->bits,
+                                          candidate.shape.columns, std::move(affines));
+  }
+
+  std::vector<Candidate>& candidates_;
+  ThreadPool& pool_;
+  std::vector<Candidate*> active_;
+  double largest_ = 0;
+  double energy_ = 0;
+  double weight_count_ = 0;
+};
+
+}  // namespace
+
+Result<double> FitToRate(double target_bits, std::vector<Candidate>& candidates, ThreadPool& pool) {
+  return RateFitter(candidates, pool).Run(target_bits);
+}
+
+}  // namespace entrofs::packer::quantize

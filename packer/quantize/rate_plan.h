@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "packer/quantize/candidate.h"
+
+namespace entrofs::packer::quantize {
+
+// Gives every candidate whose `layout` is set a matrix, with steps chosen so that all together take `target_bits` in
+// the archive, and measures them (MeasureErrors). Requires: ranges per row and value histograms. Where 8-bit codes
+// cannot take that many bits, or not that few, it comes as near as it can; returns the bits they take.
+Result<double> FitToRate(double target_bits, std::vector<Candidate>& candidates, ThreadPool& pool);
+
+}  // namespace entrofs::packer::quantize

@@ -1,0 +1,225 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+
+#include "codec/codec.h"
+#include "packer/quantize/quantize.h"
+#include "packer/quantize/rate.h"
+#include "packer/safetensors.h"
+#include "tests/quantize/reference.h"
+
+namespace entrofs::packer::quantize {
+namespace {
+
+using reference::Dense;
+using reference::Floats;
+using reference::MatrixOf;
+using reference::RandomMatrix;
+using reference::ReadAll;
+
+Options Rate(double bits) {
+  Options options;
+  options.scheme = Scheme::kRate;
+  options.bits_per_weight = bits;
+  return options;
+}
+
+Plan MustPlan(const Options& options, const std::vector<OutputTensor>& tensors, size_t thread_count = 2) {
+  ThreadPool pool(thread_count);
+  Result<Plan> plan = PlanQuantization(options, tensors, pool);
+  EXPECT_TRUE(plan.ok()) << (plan.ok() ? "" : plan.error().message);
+  return plan.ok() ? std::move(*plan) : Plan{};
+}
+
+// Bell-shaped weights, each matrix with a spread of its own.
+std::vector<OutputTensor> Model(Dtype dtype, uint64_t rows, uint64_t columns) {
+  std::vector<OutputTensor> tensors;
+  for (uint32_t number = 0; number < 4; ++number) {
+    std::mt19937 random(number);
+    std::normal_distribution<float> normal(0, 0.01f * static_cast<float>(1 + number));
+    std::vector<uint32_t> codes;
+    for (uint64_t i = 0; i < rows * columns; ++i) {
+      uint32_t bits = std::bit_cast<uint32_t>(normal(random));
+      codes.push_back(dtype == Dtype::kBf16 ? bits >> 16 : bits);
+    }
+    tensors.push_back(MatrixOf("layers." + std::to_string(number) + ".q_proj.weight", dtype, {rows, columns}, codes));
+  }
+  return tensors;
+}
+
+// Bits in an archive: segments of 256 KiB with their checksums and places, and a table per tensor.
+double ArchiveBits(const std::vector<OutputTensor>& outputs) {
+  double bytes = 0;
+  for (const OutputTensor& output : outputs) {
+    std::vector<uint8_t> plain = ReadAll(output);
+    codec::Histogram histogram{};
+    codec::CountBytes(plain, histogram);
+    codec::PlaneEncoder plane{codec::CodecKind::kTans, codec::BuildTable(codec::CodecKind::kTans, histogram)};
+    codec::Scratch scratch;
+    std::vector<uint8_t> coded;
+    for (size_t at = 0; at < plain.size(); at += codec::kDefaultSegmentBytes) {
+      size_t size = std::min(codec::kDefaultSegmentBytes, plain.size() - at);
+      codec::EncodeSegment({}, {&plane, 1}, ByteSpan(plain).subspan(at, size), scratch, coded);
+      bytes += 12;
+    }
+    bytes += static_cast<double>(coded.size() + codec::SerializedTable(*plane.table).size());
+  }
+  return 8 * bytes;
+}
+
+double ArchiveBitsPerWeight(const Plan& plan) {
+  double bits = 0, weights = 0;
+  for (const TensorPlan& tensor : plan.tensors) {
+    if (!tensor.layout) continue;
+    bits += ArchiveBits(tensor.outputs);
+    weights += static_cast<double>(tensor.outputs[0].weight_count);
+  }
+  return bits / weights;
+}
+
+TEST(Rate, ArchivesMeetTheBitsAskedForWithinHalfAPercent) {
+  std::vector<OutputTensor> model = Model(Dtype::kBf16, 1024, 1024);
+  for (double bits : {1.0, 2.0, 3.0, 3.5, 4.0, 5.0}) {
+    Plan plan = MustPlan(Rate(bits), model);
+    EXPECT_TRUE(plan.warnings.empty());
+    EXPECT_NEAR(ArchiveBitsPerWeight(plan), bits, 0.005 * bits);
+  }
+}
+
+TEST(Rate, ReaderReconstructsStepsOfOneScalePerMatrix) {
+  for (Dtype dtype : {Dtype::kBf16, Dtype::kF32}) {
+    for (const OutputTensor& input : Model(dtype, 172, 68)) {
+      Plan plan = MustPlan(Rate(3), {input});
+      std::vector<double> dense = Dense(plan.tensors[0].outputs, *plan.tensors[0].layout);
+      std::vector<double> weights = Floats(input);
+      std::vector<double> scales;
+      double signal = 0, noise = 0;
+      for (const OutputTensor& output : plan.tensors[0].outputs) {
+        if (output.name.ends_with("_scale")) scales = Floats(output);
+      }
+      for (size_t i = 0; i < weights.size(); ++i) {
+        double code = std::nearbyint(dense[i] / scales[i / 68]);
+        ASSERT_EQ(dense[i], reference::Round(dtype, code * scales[i / 68]));
+        // Within half a step of the weight, but for the shrinking that brings values to where the weights are.
+        ASSERT_NEAR(dense[i], weights[i], scales[0] * (0.55 + 0.1 * std::abs(code)));
+        signal += weights[i] * weights[i];
+        noise += (weights[i] - dense[i]) * (weights[i] - dense[i]);
+      }
+      const QuantizationError& error = plan.tensors[0].outputs[0].error.value();
+      EXPECT_NEAR(error.signal_energy, signal, 1e-9 * signal);
+      EXPECT_NEAR(error.noise_energy, noise, 1e-9 * signal);
+      EXPECT_GT(error.SqnrDb(), 14);
+    }
+  }
+}
+
+TEST(Rate, RowsWithOutliersGetLargerStepsInsteadOfClamping) {
+  std::vector<OutputTensor> model = Model(Dtype::kF32, 64, 256);
+  std::vector<uint8_t> bytes = ReadAll(model[0]);
+  StoreLe(bytes.data() + 4 * (5 * 256 + 7), 100.0f);
+  model[0].bytes = BytesInMemory(bytes);
+  Plan plan = MustPlan(Rate(4), model);
+  std::vector<double> dense = Dense(plan.tensors[0].outputs, *plan.tensors[0].layout);
+  EXPECT_NEAR(dense[5 * 256 + 7], 100, 1e-3);
+  EXPECT_NEAR(dense[4 * 256 + 7], Floats(model[0])[4 * 256 + 7], 0.01);
+}
+
+TEST(Rate, SameResultForEveryThreadCount) {
+  std::vector<OutputTensor> model = Model(Dtype::kBf16, 600, 1000);
+  Plan one = MustPlan(Rate(2.5), model, 1);
+  Plan four = MustPlan(Rate(2.5), model, 4);
+  EXPECT_EQ(one.error.noise_energy, four.error.noise_energy);
+  for (size_t t = 0; t < model.size(); ++t) {
+    for (size_t i = 0; i < one.tensors[t].outputs.size(); ++i) {
+      EXPECT_EQ(ReadAll(one.tensors[t].outputs[i]), ReadAll(four.tensors[t].outputs[i]));
+    }
+  }
+}
+
+TEST(Rate, WarnsOfRatesThatEightBitCodesCannotReach) {
+  Plan plan = MustPlan(Rate(8), Model(Dtype::kBf16, 300, 300));
+  ASSERT_EQ(plan.warnings.size(), 1u);
+  EXPECT_NE(plan.warnings[0].find("not 8.000"), std::string::npos) << plan.warnings[0];
+  EXPECT_GT(plan.error.SqnrDb(), 35);
+}
+
+TEST(Rate, RefusesRatesOutOfRange) {
+  ThreadPool pool(1);
+  for (double bits : {0.0, -1.0, 8.1, std::nan("")}) EXPECT_FALSE(PlanQuantization(Rate(bits), {}, pool).ok());
+}
+
+TEST(Rate, MatricesOfZerosAndEmptyModelsAreFine) {
+  Plan zeros = MustPlan(Rate(3), {MatrixOf("a.q_proj.weight", Dtype::kBf16, {8, 8}, std::vector<uint32_t>(64, 0))});
+  EXPECT_EQ(Dense(zeros.tensors[0].outputs, *zeros.tensors[0].layout), std::vector<double>(64, 0.0));
+  EXPECT_TRUE(MustPlan(Rate(3), {}).tensors.empty());
+}
+
+TEST(Rate, StepsAreFoundOnAnyFallingCurve) {
+  auto curve = [](double step) { return 100 * std::max(0.0, 4 - std::log2(step)); };
+  EXPECT_NEAR(FindStep(curve, 300, 1e-6, 1e6), 2, 1e-3);
+  EXPECT_EQ(FindStep(curve, 1e9, 1e-6, 1e6), 1e-6);
+  EXPECT_EQ(FindStep([](double) { return 5.0; }, 1, 1e-6, 1e6), 1e6);
+}
+
+TEST(Rate, GainBringsCoarseStepsToTheWeights) {
+  ValueHistogram::Counter counter;
+  const float weights[4] = {0.6f, -0.6f, 0.6f, 0.1f};
+  counter.Add(weights, 4);
+  StepOutcome outcome = TryStep(counter.Finish(), 1);
+  EXPECT_EQ(outcome.codes[129], 2u);
+  EXPECT_EQ(outcome.codes[128], 1u);
+  EXPECT_EQ(outcome.codes[127], 1u);
+  EXPECT_NEAR(outcome.gain, 0.6, 2e-3);
+}
+
+class RealModel : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* data = std::getenv("ENTROFS_DATA");
+    std::string folder = data != nullptr ? data : std::string(ENTROFS_SOURCE_DIR) + "/../shared/data";
+    std::string path = folder + "/gpt-neo-125m-attn/model.safetensors";
+    if (!std::filesystem::exists(path)) GTEST_SKIP() << "needs " << path;
+    Result<std::unique_ptr<RandomAccessFile>> file = OpenForReading(path);
+    ASSERT_TRUE(file.ok());
+    file_ = std::move(*file);
+    Result<SafetensorsHeader> header = ReadSafetensorsHeader(*file_);
+    ASSERT_TRUE(header.ok());
+    for (const TensorInfo& info : header->tensors) {
+      OutputTensor& tensor = tensors_.emplace_back();
+      tensor.name = tensor.belongs_to = info.name;
+      tensor.dtype = info.dtype;
+      tensor.shape = info.shape;
+      tensor.weight_count = info.element_count();
+      tensor.bytes = SliceOf(file_, info.offset_bytes, info.size_bytes);
+    }
+  }
+
+  std::shared_ptr<const RandomAccessFile> file_;
+  std::vector<OutputTensor> tensors_;
+};
+
+TEST_F(RealModel, RateTargetsHoldTheirPromises) {
+  for (auto [bits, least_db] : std::vector<std::pair<double, double>>{{3.5, 20.0}, {3.0, 17.0}, {2.0, 11.0}}) {
+    Plan plan = MustPlan(Rate(bits), tensors_);
+    EXPECT_NEAR(ArchiveBitsPerWeight(plan), bits, 0.005 * bits);
+    EXPECT_GE(plan.error.SqnrDb(), least_db) << bits;
+  }
+}
+
+TEST_F(RealModel, RateIsNeverBelowGroupsOf128AtTheirSize) {
+  for (bool symmetric : {false, true}) {
+    Options grouped;
+    grouped.scheme = Scheme::kUint4Group;
+    grouped.symmetric = symmetric;
+    Plan plan = MustPlan(grouped, tensors_);
+    Plan rate = MustPlan(Rate(ArchiveBitsPerWeight(plan)), tensors_);
+    EXPECT_GT(rate.error.SqnrDb(), plan.error.SqnrDb());
+    EXPECT_LE(ArchiveBitsPerWeight(rate), ArchiveBitsPerWeight(plan) * 1.005);
+  }
+}
+
+}  // namespace
+}  // namespace entrofs::packer::quantize
