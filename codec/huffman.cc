@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "codec/bits.h"
+#include "codec/classify.h"
 #include "codec/escapes.h"
 #include "codec/raw_planes.h"
 #include "codec/scratch.h"
@@ -59,37 +60,31 @@ bool DecodeChunk(const DecodeTable& table, size_t chunk, PrefixCursor& cursor, u
 }  // namespace
 
 bool EncodeHuffman(const EncodeTable& table, ByteSpan plain, Scratch::Impl& scratch, std::vector<uint8_t>& out) {
-  const ClassMap& map = table.model.map;
-  const bool has_escapes = table.model.has_escapes();
-  scratch.escapes.Reserve(plain.size());
-  size_t escape_count = 0;
+  Classified classified;
+  if (!Classify(table, plain, scratch, classified)) return false;
   std::array<std::vector<uint8_t>, kRuns> strings;
-  std::vector<BitWriter> writers(strings.begin(), strings.end());
-  for (size_t start = 0; start < plain.size(); start += kChunkBytes) {
-    const size_t chunk = std::min(kChunkBytes, plain.size() - start);
-    const size_t length = RunLength(chunk);
-    for (size_t i = 0; i < chunk; ++i) {
-      const uint8_t value = plain[start + i];
-      const uint8_t symbol = table.class_of[value];
-      if (symbol == kNoClass) return false;
-      writers[i / length].Put(table.class_word[symbol], table.class_bits[symbol]);
-      if (symbol == map.escape_class()) scratch.escapes.data()[escape_count++] = map.rank_of[value] >> map.raw_bits;
+  for (unsigned run = 0; run < kRuns; ++run) {
+    strings[run].reserve(plain.size() / kRuns);
+    BitWriter bits(strings[run]);
+    for (size_t start = 0; start < plain.size(); start += kChunkBytes) {
+      const size_t chunk = std::min(kChunkBytes, plain.size() - start);
+      const size_t length = RunLength(chunk);
+      for (size_t i = run * length; i < std::min(chunk, (run + 1) * length); ++i) {
+        const uint8_t symbol = classified.symbols[start + i];
+        bits.Put(table.class_word[symbol], table.class_bits[symbol]);
+      }
     }
+    bits.Flush();
   }
   out.clear();
-  for (unsigned run = 0; run < kRuns; ++run) {
-    writers[run].Flush();
-    PutVarint(static_cast<uint32_t>(strings[run].size()), out);
-  }
+  for (const std::vector<uint8_t>& string : strings) PutVarint(static_cast<uint32_t>(string.size()), out);
   EncodedEscapes escapes;
-  if (has_escapes) {
-    escapes = EncodeEscapes(table, scratch.escapes.span().first(escape_count));
-    PutEscapeHeader(static_cast<uint32_t>(escape_count), escapes, out);
+  if (table.model.has_escapes()) {
+    escapes = EncodeEscapes(table, classified.escapes);
+    PutEscapeHeader(static_cast<uint32_t>(classified.escapes.size()), escapes, out);
   }
   for (const std::vector<uint8_t>& string : strings) out.insert(out.end(), string.begin(), string.end());
-  const size_t raw_at = out.size();
-  out.resize(raw_at + RawBytes(map.raw_bits, plain.size()));
-  EncodeRawPlanes(map.rank_of.data(), map.raw_bits, plain, out.data() + raw_at);
+  out.insert(out.end(), classified.raw.begin(), classified.raw.end());
   out.insert(out.end(), escapes.bits.begin(), escapes.bits.end());
   return true;
 }

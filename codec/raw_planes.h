@@ -10,8 +10,9 @@ namespace entrofs::codec {
 // Bytes that the raw bits of `outputs` outputs take.
 size_t RawBytes(unsigned raw_bits, size_t outputs);
 
-// Writes RawBytes(raw_bits, plain.size()) bytes to `out`: the raw bits of rank_of[plain[i]].
-void EncodeRawPlanes(const uint8_t* rank_of, unsigned raw_bits, ByteSpan plain, uint8_t* out);
+// The last, shorter round: like Kernels::classify for plain.size() < kRoundBytes.
+bool ClassifyPartialRound(const ClassifyTables& tables, ByteSpan plain, uint8_t* symbols, uint8_t** escapes,
+                          uint8_t* raw);
 
 // The last, shorter round: like Kernels::finish_rounds for `count` < kRoundBytes held bytes. False when there are more
 // escapes than the cursor has.

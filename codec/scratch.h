@@ -22,7 +22,6 @@ struct Scratch::Impl {
   Buffer escapes;                // encoding: class numbers; decoding: held bytes
   Buffer symbols;                // encoding: class symbols; decoding: held bytes
   Buffer steps;                  // encoding tans
-  Buffer lane_strings;           // encoding tans
   std::unique_ptr<ZSTD_CCtx, FreeZstd> zstd_encoder;
   std::unique_ptr<ZSTD_DCtx, FreeZstd> zstd_decoder;
 };

@@ -1,5 +1,6 @@
 #include "codec/table.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -9,6 +10,15 @@ namespace entrofs::codec {
 namespace {
 
 constexpr double kNotCodableBits = 64;
+
+// Bits still in the lanes' windows at the end are wasted, and before each bulk round at least 25 are loaded. Tail
+// rounds load on demand, so the tail should last about as long as the windows do. `bit_sum`: over all states.
+size_t TailRounds(unsigned bit_sum) {
+  constexpr unsigned kWindowBits = 22;
+  constexpr unsigned kMaxTailRounds = 16;
+  const unsigned bits_per_round = 4 * bit_sum;  // of one lane, in 1/64
+  return std::clamp((kWindowBits * kStates + bits_per_round / 2) / std::max(bits_per_round, 1u), 1u, kMaxTailRounds);
+}
 
 // Fills a lookup over the next `bits` bits with value(symbol) for each code word it begins with.
 template <typename Entry, typename Value>
@@ -63,44 +73,85 @@ TansTransitions MakeTransitions(const std::array<uint8_t, kStates>& state_class)
 }
 
 EncodeTable::EncodeTable(TableModel table_model) : model(std::move(table_model)), serialized(SerializeModel(model)) {
-  const ClassMap& map = model.map;
-  std::array<unsigned, kMaxClasses> frequency = {};
   if (model.kind == CodecKind::kTans) {
-    TansTransitions transitions = MakeTransitions(model.state_class);
-    for (unsigned state = 0; state < kStates; ++state) {
-      uint8_t c = model.state_class[state];
-      ++frequency[c];
-      last_state[c] = static_cast<uint8_t>(state);
-      unsigned bits = transitions.bit_count[state];
-      for (unsigned low = 0; low < (1u << bits); ++low) {
-        transition[c][transitions.next_base[state] + low] = static_cast<uint16_t>(bits << 8 | state);
-      }
-    }
+    FillTans();
   } else {
-    std::vector<uint16_t> words = CodeWords(model.class_lengths);
-    std::vector<uint8_t> bits = CodeBits(model.class_lengths);
-    for (size_t c = 0; c < words.size(); ++c) {
-      frequency[c] = model.class_lengths[c];
-      class_word[c] = bits[c] > 0 ? words[c] : 0;
-      class_bits[c] = bits[c];
+    FillHuffman();
+  }
+  FillEscapes();
+  FillValues();
+}
+
+void EncodeTable::FillTans() {
+  const TansTransitions transitions = MakeTransitions(model.state_class);
+  std::array<std::vector<uint8_t>, kMaxClasses> states_of;
+  unsigned bit_sum = 0;
+  for (unsigned state = 0; state < kStates; ++state) {
+    const uint8_t c = model.state_class[state];
+    states_of[c].push_back(static_cast<uint8_t>(state));
+    last_state[c] = static_cast<uint8_t>(state);
+    const unsigned bits = transitions.bit_count[state];
+    bit_sum += bits;
+    for (unsigned low = 0; low < (1u << bits); ++low) {
+      tans.transition[c][transitions.next_base[state] + low] = static_cast<uint16_t>(bits << 8 | state);
     }
   }
-  std::vector<uint16_t> words = CodeWords(model.escape_lengths);
-  std::vector<uint8_t> bits = CodeBits(model.escape_lengths);
-  for (size_t i = 0; i < words.size(); ++i) {
-    escape_word[map.coded_classes + i] = bits[i] > 0 ? words[i] : 0;
-    escape_bits[map.coded_classes + i] = bits[i];
+  unsigned start = 0;
+  for (unsigned c = 0; c < kMaxClasses; ++c) {
+    const unsigned frequency = static_cast<unsigned>(states_of[c].size());
+    if (frequency == 0) continue;
+    const unsigned bits = 6 - (static_cast<unsigned>(std::bit_width(frequency)) - 1);
+    // 64 + state >> bits must come out below 2 * frequency; one bit more is needed for this and larger states.
+    const unsigned least_bits = std::has_single_bit(frequency) ? bits : bits - 1;
+    tans.bit_base[c] = static_cast<uint8_t>(least_bits);
+    tans.threshold[c] = static_cast<uint8_t>((frequency << (least_bits + 1)) - kStates);
+    tans.offset[c] = static_cast<uint8_t>(start - frequency);
+    for (uint8_t state : states_of[c]) tans.state_of[start++] = state;
   }
-  for (int value = 0; value < 256; ++value) {
-    unsigned class_number = map.rank_of[value] >> map.raw_bits;
-    bool escapes = class_number >= map.coded_classes;
-    unsigned symbol = escapes ? map.escape_class() : class_number;
-    bool codable = frequency[symbol] > 0 && (!escapes || model.escape_lengths[class_number - map.coded_classes] > 0);
-    class_of[value] = codable ? static_cast<uint8_t>(symbol) : kNoClass;
-    double class_cost = model.kind == CodecKind::kTans ? std::log2(static_cast<double>(kStates) / frequency[symbol])
-                                                       : class_bits[symbol];
+  tail_rounds = TailRounds(bit_sum);
+}
+
+void EncodeTable::FillHuffman() {
+  const std::vector<uint16_t> words = CodeWords(model.class_lengths);
+  const std::vector<uint8_t> bits = CodeBits(model.class_lengths);
+  for (size_t c = 0; c < words.size(); ++c) {
+    class_word[c] = bits[c] > 0 ? words[c] : 0;
+    class_bits[c] = bits[c];
+  }
+}
+
+void EncodeTable::FillEscapes() {
+  const std::vector<uint16_t> words = CodeWords(model.escape_lengths);
+  const std::vector<uint8_t> bits = CodeBits(model.escape_lengths);
+  for (size_t i = 0; i < words.size(); ++i) {
+    escape_word[model.map.coded_classes + i] = bits[i] > 0 ? words[i] : 0;
+    escape_bits[model.map.coded_classes + i] = bits[i];
+  }
+}
+
+void EncodeTable::FillValues() {
+  const ClassMap& map = model.map;
+  std::array<double, kMaxClasses> symbol_bits;
+  symbol_bits.fill(kNotCodableBits);
+  for (unsigned c = 0; c < model.class_symbols(); ++c) {
+    if (model.kind == CodecKind::kHuffman) {
+      if (model.class_lengths[c] > 0) symbol_bits[c] = class_bits[c];
+    } else if (auto frequency = std::ranges::count(model.state_class, c); frequency > 0) {
+      symbol_bits[c] = std::log2(static_cast<double>(kStates) / static_cast<double>(frequency));
+    }
+  }
+  classify.raw_bits = static_cast<uint8_t>(map.raw_bits);
+  classify.escape_symbol = static_cast<uint8_t>(model.has_escapes() ? map.escape_class() : kMaxClasses);
+  for (unsigned value = 0; value < 256; ++value) {
+    const unsigned class_number = map.rank_of[value] >> map.raw_bits;
+    const bool escapes = class_number >= map.coded_classes;
+    const unsigned symbol = escapes ? map.escape_class() : class_number;
+    const bool codable = symbol_bits[symbol] != kNotCodableBits &&
+                         (!escapes || model.escape_lengths[class_number - map.coded_classes] > 0);
+    classify.rank_of_value[value] = map.rank_of[value];
+    classify.symbol_of_value[value] = codable ? static_cast<uint8_t>(symbol) : kNoSymbol;
     cost_bits[value] =
-        codable ? class_cost + map.raw_bits + (escapes ? escape_bits[class_number] : 0) : kNotCodableBits;
+        !codable ? kNotCodableBits : symbol_bits[symbol] + map.raw_bits + (escapes ? escape_bits[class_number] : 0);
   }
 }
 

@@ -44,27 +44,30 @@ struct TansTransitions {
 };
 TansTransitions MakeTransitions(const std::array<uint8_t, kStates>& state_class);
 
-inline constexpr uint8_t kNoClass = 0xff;
-
 class EncodeTable {
  public:
   explicit EncodeTable(TableModel model);
 
   TableModel model;
   std::vector<uint8_t> serialized;
-  // By byte value.
-  std::array<uint8_t, 256> class_of;  // class symbol (the escape included), or kNoClass when not codable
-  std::array<double, 256> cost_bits;  // estimate
+  ClassifyTables classify = {};
+  std::array<double, 256> cost_bits;  // by byte value, estimate
   // By class number, for those that escape.
   std::array<uint16_t, 256> escape_word = {};
   std::array<uint8_t, 256> escape_bits = {};
-  // kTans. transition[c][x]: the state of class c from which the decoder comes to state x, and below it, in the high
-  // byte, the number of low bits of x that it reads.
-  std::array<std::array<uint16_t, kStates>, kMaxClasses> transition = {};
-  std::array<uint8_t, kMaxClasses> last_state = {};  // some state of each class
+  // kTans.
+  TansEncodeTables tans = {};
+  std::array<uint8_t, kMaxClasses> last_state = {};  // some state of each class symbol
+  size_t tail_rounds = 0;                            // what streams with this table should have
   // kHuffman, by class symbol.
   std::array<uint16_t, kMaxClasses> class_word = {};
   std::array<uint8_t, kMaxClasses> class_bits = {};
+
+ private:
+  void FillTans();
+  void FillHuffman();
+  void FillEscapes();
+  void FillValues();
 };
 
 class DecodeTable {

@@ -2,185 +2,170 @@
 #include <cstring>
 
 #include "codec/bits.h"
+#include "codec/classify.h"
 #include "codec/escapes.h"
-#include "codec/raw_planes.h"
 #include "codec/scratch.h"
 #include "codec/tans.h"
 
 namespace entrofs::codec {
 namespace {
 
-// The decoder finishes this many rounds byte by byte at most; see ChooseTailRounds.
-constexpr size_t kMaxTailRounds = 16;
 constexpr size_t kSymbolsPerRound = kRoundBytes / kLanes;
+constexpr size_t kMaxTailRounds = 16;
+constexpr unsigned kStateBits = 6;
+constexpr unsigned kMaxStepBits = 6;
 
-constexpr size_t RoundsFor(size_t outputs) { return (outputs + kRoundBytes - 1) / kRoundBytes; }
-
-// The bits one lane writes in one round, the first to be read topmost, and their number above bit 24.
-constexpr unsigned kCountShift = 24;
-constexpr uint32_t kBitsMask = (1u << kCountShift) - 1;
-
-// Everything about a stream before its bits are interleaved.
-struct LaneBits {
-  size_t rounds;
-  uint32_t* steps;                                         // [round][lane]
-  std::array<uint8_t, kLanes> first_state = {};            // where the decoder starts
-  uint8_t tail_counts[kMaxTailRounds * kRoundBytes] = {};  // bits read after each of the last outputs
-};
-
-// Runs the state machine backwards over all outputs. symbols: one per output.
-void EncodeStates(const EncodeTable& table, const uint8_t* symbols, size_t outputs, LaneBits& lanes) {
-  uint8_t state[kLanes];
-  bool started[kLanes] = {};
-  const size_t tail_start = lanes.rounds > kMaxTailRounds ? (lanes.rounds - kMaxTailRounds) * kRoundBytes : 0;
-  for (size_t round = lanes.rounds; round-- > 0;) {
+// The last rounds of a stream, which a decoder reads byte by byte as it needs them.
+class Tail {
+ public:
+  // Runs the state machine backwards from each lane's last output, after which nothing is read: any state that means
+  // its symbol will do. `symbols`: those of the tail, lane 0 first.
+  Tail(const EncodeTable& table, ByteSpan symbols) : outputs_(symbols.size()) {
     for (size_t lane = 0; lane < kLanes; ++lane) {
-      uint32_t bits = 0;
-      unsigned count = 0;
-      for (size_t step = kSymbolsPerRound; step-- > 0;) {
-        const size_t at = round * kRoundBytes + lane * kSymbolsPerRound + step;
-        if (at >= outputs) continue;
-        const uint8_t symbol = symbols[at];
-        if (!started[lane]) {  // the lane's last output: any state that means it will do, and nothing is read after it
-          started[lane] = true;
-          state[lane] = table.last_state[symbol];
+      bool started = false;
+      for (size_t i = (outputs_ + kRoundBytes - 1) / kRoundBytes * kSymbolsPerRound; i-- > 0;) {
+        const size_t at = IndexOf(lane, i);
+        if (at >= outputs_) continue;
+        if (!started) {
+          states_[lane] = table.last_state[symbols[at]];
+          started = true;
           continue;
         }
-        const uint16_t entry = table.transition[symbol][state[lane]];
-        const unsigned read = entry >> 8;
-        bits |= (state[lane] & ((1u << read) - 1)) << count;
-        count += read;
-        state[lane] = static_cast<uint8_t>(entry);
-        if (at >= tail_start) lanes.tail_counts[at - tail_start] = static_cast<uint8_t>(read);
+        const uint16_t entry = table.tans.transition[symbols[at]][states_[lane]];
+        count_[at] = static_cast<uint8_t>(entry >> 8);
+        bits_[at] = static_cast<uint8_t>(states_[lane] & ((1u << count_[at]) - 1));
+        states_[lane] = static_cast<uint8_t>(entry);
       }
-      lanes.steps[round * kLanes + lane] = bits | count << kCountShift;
+      WriteString(lane);
     }
   }
-  for (size_t lane = 0; lane < kLanes; ++lane) lanes.first_state[lane] = started[lane] ? state[lane] : 0;
-}
 
-// Each lane's bits as a byte string, the first bit topmost, zeros after it.
-struct LaneStrings {
-  uint8_t* bytes;
-  size_t stride;
-};
+  // By lane, at the start of the tail; zero for lanes without outputs.
+  const std::array<uint8_t, kLanes>& states() const { return states_; }
 
-void WriteLaneStrings(const LaneBits& lanes, LaneStrings strings) {
-  for (size_t lane = 0; lane < kLanes; ++lane) {
-    uint8_t* out = strings.bytes + lane * strings.stride;
-    uint64_t pending = 0;
-    unsigned pending_bits = 0;
-    for (size_t round = 0; round < lanes.rounds; ++round) {
-      const uint32_t step = lanes.steps[round * kLanes + lane];
-      pending = pending << (step >> kCountShift) | (step & kBitsMask);
-      pending_bits += step >> kCountShift;
-      for (; pending_bits >= 8; pending_bits -= 8) *out++ = static_cast<uint8_t>(pending >> (pending_bits - 8));
-    }
-    if (pending_bits > 0) *out++ = static_cast<uint8_t>(pending << (8 - pending_bits));
-    std::memset(out, 0, 8);
-  }
-}
+  // The first 32 bits that a lane reads.
+  uint32_t Window(size_t lane) const { return static_cast<uint32_t>(Peek(lane, 0) >> 32); }
 
-// Deals the lanes' bytes out in the order in which the decoder takes them. Returns the end of what was written.
-uint8_t* Interleave(const LaneBits& lanes, LaneStrings strings, size_t tail_rounds, size_t outputs, uint8_t* out) {
-  const uint8_t* next[kLanes];
-  unsigned consumed[kLanes];
-  for (size_t lane = 0; lane < kLanes; ++lane) {
-    next[lane] = strings.bytes + lane * strings.stride;
-    consumed[lane] = 32;
-  }
-  const size_t bulk = lanes.rounds - tail_rounds;
-  for (size_t round = 0; round < bulk; ++round) {
-    for (size_t lane = 0; lane < kLanes; ++lane) {
-      const unsigned take = consumed[lane] >> 3;
-      for (unsigned i = take; i-- > 0;) *out++ = next[lane][i];
-      next[lane] += take;
-      consumed[lane] = (consumed[lane] & 7) + (lanes.steps[round * kLanes + lane] >> kCountShift);
-    }
-  }
-  const size_t counts_start = lanes.rounds > kMaxTailRounds ? (lanes.rounds - kMaxTailRounds) * kRoundBytes : 0;
-  unsigned available[kLanes];
-  for (size_t lane = 0; lane < kLanes; ++lane) available[lane] = 32 - consumed[lane];
-  for (size_t round = bulk; round < lanes.rounds; ++round) {
-    for (size_t step = 0; step < kSymbolsPerRound; ++step) {
-      for (size_t lane = 0; lane < kLanes; ++lane) {
-        const size_t at = round * kRoundBytes + lane * kSymbolsPerRound + step;
-        if (at >= outputs) break;
-        const unsigned count = lanes.tail_counts[at - counts_start];
+  // Appends the bytes that the decoder takes when its windows hold `available` bits at the start of the tail.
+  void AppendBytes(std::array<unsigned, kLanes> available, std::vector<uint8_t>& out) const {
+    std::array<unsigned, kLanes> next = available;  // bit of the lane's string at which its next byte begins
+    for (size_t i = 0; IndexOf(0, i) < outputs_; ++i) {
+      for (size_t lane = 0; lane < kLanes && IndexOf(lane, i) < outputs_; ++lane) {
+        const unsigned count = count_[IndexOf(lane, i)];
         if (available[lane] < count) {
-          *out++ = *next[lane]++;
+          out.push_back(static_cast<uint8_t>(Peek(lane, next[lane]) >> 56));
+          next[lane] += 8;
           available[lane] += 8;
         }
         available[lane] -= count;
       }
     }
   }
-  return out;
-}
 
-// Bytes still in the lanes' windows at the end are wasted: at least 25 bits are loaded before each round but the
-// tail's, which loads on demand. So the tail should be about as long as the windows last.
-size_t ChooseTailRounds(const LaneBits& lanes, size_t outputs) {
-  uint64_t bits = 0;
-  for (size_t i = 0; i < lanes.rounds * kLanes; ++i) bits += lanes.steps[i] >> kCountShift;
-  constexpr uint64_t kWindowBits = 22;
-  uint64_t wanted = bits == 0 ? kMaxTailRounds : (kWindowBits * kLanes * lanes.rounds + bits / 2) / bits;
+ private:
+  static constexpr size_t kStringBytes = kMaxTailRounds * kSymbolsPerRound * kMaxStepBits / 8;
+
+  // Output `i` of the lane.
+  static size_t IndexOf(size_t lane, size_t i) {
+    return i / kSymbolsPerRound * kRoundBytes + lane * kSymbolsPerRound + i % kSymbolsPerRound;
+  }
+
+  void WriteString(size_t lane) {
+    size_t position = 0;
+    for (size_t i = 0; IndexOf(lane, i) < outputs_; ++i) {
+      const size_t at = IndexOf(lane, i);
+      for (unsigned bit = count_[at]; bit-- > 0; ++position) {
+        strings_[lane][position / 8] |= static_cast<uint8_t>((bits_[at] >> bit & 1) << (7 - position % 8));
+      }
+    }
+  }
+
+  // At least 57 bits of the lane's string from bit `position` on, topmost first.
+  uint64_t Peek(size_t lane, size_t position) const {
+    return __builtin_bswap64(LoadLe<uint64_t>(strings_[lane] + position / 8)) << position % 8;
+  }
+
+  size_t outputs_;
+  std::array<uint8_t, kLanes> states_ = {};
+  uint8_t count_[kMaxTailRounds * kRoundBytes] = {};  // bits read after each output
+  uint8_t bits_[kMaxTailRounds * kRoundBytes] = {};
+  uint8_t strings_[kLanes][kStringBytes + 16] = {};  // first bit topmost
+};
+
+size_t ChooseTailRounds(const EncodeTable& table, size_t outputs) {
   // Lanes that have no output in a last, shorter round end in the one before.
-  const uint64_t least = outputs % kRoundBytes == 0 ? 1 : 2;
-  return std::min<uint64_t>(std::clamp<uint64_t>(wanted, least, kMaxTailRounds), lanes.rounds);
+  const size_t least = outputs % kRoundBytes == 0 ? 1 : 2;
+  return std::min(std::max(table.tail_rounds, least), (outputs + kRoundBytes - 1) / kRoundBytes);
 }
 
-void PackStates(const std::array<uint8_t, kLanes>& states, size_t used_lanes, std::vector<uint8_t>& out) {
+// The bits of bulk rounds before they are interleaved.
+struct Bulk {
+  size_t rounds = 0;
+  const uint32_t* steps = nullptr;
+  alignas(64) uint8_t states[kLanes] = {};       // at the start
+  alignas(64) uint32_t bit_totals[kLanes] = {};  // by lane
+  std::array<unsigned, kLanes> available = {};   // bits in the decoder's windows at the end
+  size_t bytes = 0;                              // that the decoder takes
+};
+
+void EncodeBulk(const EncodeTable& table, size_t rounds, const uint8_t* symbols, const Tail& tail,
+                Scratch::Impl& scratch, Bulk& bulk) {
+  bulk.rounds = rounds;
+  std::ranges::copy(tail.states(), bulk.states);
+  if (rounds == 0) return;
+  scratch.steps.Reserve(rounds * kLanes * sizeof(uint32_t));
+  uint32_t* steps = reinterpret_cast<uint32_t*>(scratch.steps.data());
+  bulk.steps = steps;
+  Active().encode_tans(table.tans, symbols, rounds, bulk.states, steps, bulk.bit_totals);
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    const uint32_t last = steps[(rounds - 1) * kLanes + lane] >> kStepBits;
+    const uint32_t before_last = bulk.bit_totals[lane] - last;
+    bulk.available[lane] = 32 - before_last % 8 - last;
+    bulk.bytes += sizeof(uint32_t) + before_last / 8;
+  }
+}
+
+void AppendBulk(Bulk& bulk, const Tail& tail, std::vector<uint8_t>& out) {
+  if (bulk.rounds == 0) return;
+  alignas(64) uint32_t windows[kLanes];
+  for (size_t lane = 0; lane < kLanes; ++lane) windows[lane] = tail.Window(lane);
+  out.resize(out.size() + bulk.bytes);
+  Active().interleave(bulk.steps, bulk.rounds, windows, bulk.bit_totals, out.data() + out.size());
+}
+
+void AppendStates(const uint8_t* states, size_t outputs, std::vector<uint8_t>& out) {
+  const size_t used_lanes = std::min<size_t>(kLanes, (outputs + kSymbolsPerRound - 1) / kSymbolsPerRound);
   BitWriter bits(out);
-  for (size_t lane = 0; lane < used_lanes; ++lane) bits.Put(states[lane], 6);
+  for (size_t lane = 0; lane < used_lanes; ++lane) bits.Put(states[lane], kStateBits);
   bits.Flush();
 }
 
 }  // namespace
 
 bool EncodeTans(const EncodeTable& table, ByteSpan plain, Scratch::Impl& scratch, std::vector<uint8_t>& out) {
-  const ClassMap& map = table.model.map;
-  const size_t outputs = plain.size();
-  scratch.symbols.Reserve(outputs);
-  scratch.escapes.Reserve(outputs);
-  uint8_t* symbols = scratch.symbols.data();
-  const bool has_escapes = table.model.has_escapes();
-  size_t escape_count = 0;
-  for (size_t i = 0; i < outputs; ++i) {
-    const uint8_t symbol = table.class_of[plain[i]];
-    if (symbol == kNoClass) return false;
-    symbols[i] = symbol;
-    if (symbol == map.escape_class()) scratch.escapes.data()[escape_count++] = map.rank_of[plain[i]] >> map.raw_bits;
-  }
-
-  LaneBits lanes;
-  lanes.rounds = RoundsFor(outputs);
-  scratch.steps.Reserve(lanes.rounds * kLanes * sizeof(uint32_t));
-  lanes.steps = reinterpret_cast<uint32_t*>(scratch.steps.data());
-  EncodeStates(table, symbols, outputs, lanes);
-  const size_t tail_rounds = ChooseTailRounds(lanes, outputs);
-
-  LaneStrings strings = {nullptr, lanes.rounds * 3 + 16};
-  scratch.lane_strings.Reserve(kLanes * strings.stride);
-  strings.bytes = scratch.lane_strings.data();
-  WriteLaneStrings(lanes, strings);
-  scratch.stream.Reserve(kLanes * strings.stride);
-  uint8_t* main = scratch.stream.data();
-  const size_t main_bytes = static_cast<size_t>(Interleave(lanes, strings, tail_rounds, outputs, main) - main);
+  Classified classified;
+  if (!Classify(table, plain, scratch, classified)) return false;
+  const size_t rounds = (plain.size() + kRoundBytes - 1) / kRoundBytes;
+  const size_t tail_rounds = ChooseTailRounds(table, plain.size());
+  const size_t bulk_rounds = rounds - tail_rounds;
+  const Tail tail(table, classified.symbols.subspan(bulk_rounds * kRoundBytes));
+  Bulk bulk;
+  EncodeBulk(table, bulk_rounds, classified.symbols.data(), tail, scratch, bulk);
+  std::vector<uint8_t> tail_bytes;
+  tail.AppendBytes(bulk.available, tail_bytes);
 
   out.clear();
   out.push_back(static_cast<uint8_t>(tail_rounds));
-  PutVarint(static_cast<uint32_t>(main_bytes), out);
+  PutVarint(static_cast<uint32_t>(bulk.bytes + tail_bytes.size()), out);
   EncodedEscapes escapes;
-  if (has_escapes) {
-    escapes = EncodeEscapes(table, scratch.escapes.span().first(escape_count));
-    PutEscapeHeader(static_cast<uint32_t>(escape_count), escapes, out);
+  if (table.model.has_escapes()) {
+    escapes = EncodeEscapes(table, classified.escapes);
+    PutEscapeHeader(static_cast<uint32_t>(classified.escapes.size()), escapes, out);
   }
-  PackStates(lanes.first_state, std::min<size_t>(kLanes, (outputs + 3) / 4), out);
-  out.insert(out.end(), main, main + main_bytes);
-  const size_t raw_at = out.size();
-  out.resize(raw_at + RawBytes(map.raw_bits, outputs));
-  EncodeRawPlanes(map.rank_of.data(), map.raw_bits, plain, out.data() + raw_at);
+  AppendStates(bulk.states, plain.size(), out);
+  AppendBulk(bulk, tail, out);
+  out.insert(out.end(), tail_bytes.begin(), tail_bytes.end());
+  out.insert(out.end(), classified.raw.begin(), classified.raw.end());
   out.insert(out.end(), escapes.bits.begin(), escapes.bits.end());
   return true;
 }

@@ -415,6 +415,9 @@ const Kernels kAvx2Kernels = {
     .decode_tans = DecodeTans,
     .decode_prefix = nullptr,
     .finish_rounds = FinishRounds,
+    .classify = nullptr,
+    .encode_tans = nullptr,
+    .interleave = nullptr,
 };
 
 }  // namespace entrofs::codec

@@ -32,6 +32,9 @@ Kernels Complete(Kernels set) {
   take(set.decode_tans, kScalarKernels.decode_tans);
   take(set.decode_prefix, kScalarKernels.decode_prefix);
   take(set.finish_rounds, kScalarKernels.finish_rounds);
+  take(set.classify, kScalarKernels.classify);
+  take(set.encode_tans, kScalarKernels.encode_tans);
+  take(set.interleave, kScalarKernels.interleave);
   return set;
 }
 

@@ -64,6 +64,31 @@ struct PrefixCursor {
 inline constexpr size_t kPairLookupSize = 4096;
 inline constexpr size_t kPrefixBatch = 8;  // outputs that fit in one 64-bit refill
 
+// Encoding: what becomes of each byte value.
+inline constexpr uint8_t kNoSymbol = 0xff;
+struct ClassifyTables {
+  alignas(64) uint8_t rank_of_value[256];
+  alignas(64) uint8_t symbol_of_value[256];  // kNoSymbol when the value has no code
+  uint8_t raw_bits;                          // 0..5
+  uint8_t escape_symbol;                     // below 64, or 64 when there is none
+};
+
+// Encoding: from which state of a class, after how many bits, a decoder comes to a given state.
+struct TansEncodeTables {
+  // By class symbol c: with bits = bit_base[c] + (state >= threshold[c]), the state before `state` is
+  // state_of[((64 + state) >> bits) + offset[c] mod 256], and the bits are the low ones of `state`.
+  alignas(64) uint8_t bit_base[kStates];
+  alignas(64) uint8_t threshold[kStates];
+  alignas(64) uint8_t offset[kStates];
+  alignas(64) uint8_t state_of[kStates];
+  // The same as a table, by class symbol and state: state before in the low, bits in the high byte.
+  uint16_t transition[kStates][kStates];
+};
+
+// The bits one lane reads in one round of bulk decoding: the first to be read topmost in the low kStepBits, their
+// number above.
+inline constexpr unsigned kStepBits = 24;
+
 // A null function means that the scalar one serves; Active() has none.
 struct Kernels {
   const char* name;  // as in SupportedKernels()
@@ -89,6 +114,21 @@ struct Kernels {
   // Turns `rounds` rounds of held bytes into plain bytes: escapes, raw planes, order. `held` is overwritten, and
   // kKernelSlackBytes after it. False when there are more escapes than the cursor has.
   bool (*finish_rounds)(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain);
+
+  // For `rounds` rounds of plain bytes: their class symbols; the classes (rank >> raw_bits) of those that escape, to
+  // *escapes, which is advanced; their raw planes. False when a value has no code. The buffer of escapes has
+  // kKernelSlackBytes after the last.
+  bool (*classify)(const ClassifyTables& tables, const uint8_t* plain, size_t rounds, uint8_t* symbols,
+                   uint8_t** escapes, uint8_t* raw);
+
+  // Runs the encoder backwards over `rounds` rounds of symbols. states: by lane, those after the last round, replaced
+  // by those before the first. steps: by round and lane. bit_totals: by lane, increased by the bits of all rounds.
+  void (*encode_tans)(const TansEncodeTables& tables, const uint8_t* symbols, size_t rounds, uint8_t* states,
+                      uint32_t* steps, uint32_t* bit_totals);
+
+  // Writes the bytes that bulk decoding of `rounds` > 0 rounds takes, ending at `end`, and returns where they begin.
+  // windows: by lane, the 32 bits that follow these rounds; overwritten. bit_totals: of these rounds; overwritten.
+  uint8_t* (*interleave)(const uint32_t* steps, size_t rounds, uint32_t* windows, uint32_t* bit_totals, uint8_t* end);
 };
 
 extern const Kernels kScalarKernels;  // the reference

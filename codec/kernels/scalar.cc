@@ -166,6 +166,106 @@ bool DecodePrefix(const uint32_t* pair_lookup, size_t count, size_t stride, Pref
   return true;
 }
 
+// Cuts the raw bits of one round of ranks into planes. Returns the end of what was written.
+uint8_t* PackRawPlanes(unsigned raw_bits, const uint8_t* ranks, uint8_t* out) {
+  unsigned shift = 0;
+  if (raw_bits & 4) {
+    for (unsigned half = 0; half < 2; ++half, ranks += kRoundBytes / 2, out += 64) {
+      for (unsigned i = 0; i < 64; ++i) out[i] = static_cast<uint8_t>((ranks[i] & 15) | ranks[64 + i] << 4);
+    }
+    ranks -= kRoundBytes;
+    shift = 4;
+  }
+  if (raw_bits & 2) {
+    for (unsigned i = 0; i < 64; ++i) {
+      unsigned byte = 0;
+      for (unsigned group = 0; group < 4; ++group) byte |= (ranks[64 * group + i] >> shift & 3u) << (2 * group);
+      out[i] = static_cast<uint8_t>(byte);
+    }
+    out += 64;
+    shift += 2;
+  }
+  if (raw_bits & 1) {
+    for (unsigned i = 0; i < 32; ++i) {
+      unsigned byte = 0;
+      for (unsigned group = 0; group < 8; ++group) byte |= (ranks[32 * group + i] >> shift & 1u) << group;
+      out[i] = static_cast<uint8_t>(byte);
+    }
+    out += 32;
+  }
+  return out;
+}
+
+bool Classify(const ClassifyTables& tables, const uint8_t* plain, size_t rounds, uint8_t* symbols, uint8_t** escapes,
+              uint8_t* raw) {
+  uint8_t* escape = *escapes;
+  uint8_t ranks[kRoundBytes];
+  for (size_t round = 0; round < rounds; ++round, plain += kRoundBytes, symbols += kRoundBytes) {
+    uint8_t all = 0;
+    for (size_t i = 0; i < kRoundBytes; ++i) {
+      const uint8_t symbol = tables.symbol_of_value[plain[i]];
+      ranks[i] = tables.rank_of_value[plain[i]];
+      symbols[i] = symbol;
+      all |= symbol;
+      *escape = static_cast<uint8_t>(ranks[i] >> tables.raw_bits);
+      escape += symbol == tables.escape_symbol;
+    }
+    if (all & 0x80) return false;  // kNoSymbol
+    raw = PackRawPlanes(tables.raw_bits, ranks, raw);
+  }
+  *escapes = escape;
+  return true;
+}
+
+void EncodeTans(const TansEncodeTables& tables, const uint8_t* symbols, size_t rounds, uint8_t* states, uint32_t* steps,
+                uint32_t* bit_totals) {
+  constexpr unsigned kTogether = 4;  // lanes, so that their chains overlap
+  for (size_t round = rounds; round-- > 0;) {
+    for (unsigned lane = 0; lane < kLanes; lane += kTogether) {
+      const uint8_t* symbol = symbols + round * kRoundBytes + lane * (kRoundBytes / kLanes);
+      uint32_t state[kTogether];
+      uint32_t bits[kTogether] = {};
+      uint32_t count[kTogether] = {};
+      for (unsigned i = 0; i < kTogether; ++i) state[i] = states[lane + i];
+      for (unsigned step = kRoundBytes / kLanes; step-- > 0;) {
+        for (unsigned i = 0; i < kTogether; ++i) {
+          const uint32_t entry = tables.transition[symbol[4 * i + step]][state[i]];
+          const uint32_t read = entry >> 8;
+          bits[i] |= (state[i] & ((1u << read) - 1)) << count[i];
+          count[i] += read;
+          state[i] = entry & 0xff;
+        }
+      }
+      for (unsigned i = 0; i < kTogether; ++i) {
+        states[lane + i] = static_cast<uint8_t>(state[i]);
+        steps[round * kLanes + lane + i] = bits[i] | count[i] << kStepBits;
+        bit_totals[lane + i] += count[i];
+      }
+    }
+  }
+}
+
+uint8_t* Interleave(const uint32_t* steps, size_t rounds, uint32_t* windows, uint32_t* bit_totals, uint8_t* end) {
+  for (size_t round = rounds; round-- > 0;) {
+    for (unsigned lane = kLanes; lane-- > 0;) {
+      const uint32_t step = steps[round * kLanes + lane];
+      const uint32_t count = step >> kStepBits;
+      // The window before the round: its own bits, then what followed.
+      const uint64_t bits = static_cast<uint64_t>(step & ((1u << kStepBits) - 1)) << (32 - count);
+      windows[lane] = static_cast<uint32_t>(bits | static_cast<uint64_t>(windows[lane]) >> count);
+      const uint32_t position = bit_totals[lane] -= count;
+      uint32_t take = 4;
+      if (round > 0) take = position / 8 - (position - (steps[(round - 1) * kLanes + lane] >> kStepBits)) / 8;
+      // The bytes taken are the last whole ones of the window. What is stored in front of them is overwritten next.
+      const uint64_t taken = static_cast<uint64_t>(windows[lane] >> (position & 7)) << (32 - 8 * take);
+      const uint32_t stored = static_cast<uint32_t>(taken);
+      if (take > 0) memcpy(end - sizeof stored, &stored, sizeof stored);
+      end -= take;
+    }
+  }
+  return end;
+}
+
 }  // namespace
 
 const Kernels kScalarKernels = {
@@ -175,6 +275,9 @@ const Kernels kScalarKernels = {
     .decode_tans = DecodeTans,
     .decode_prefix = DecodePrefix,
     .finish_rounds = FinishRounds,
+    .classify = Classify,
+    .encode_tans = EncodeTans,
+    .interleave = Interleave,
 };
 
 }  // namespace entrofs::codec

@@ -105,7 +105,7 @@ std::vector<uint8_t> CodableBytes(const EncodeTable& table, size_t n, uint64_t s
       unsigned coded = table.model.map.coded_classes << table.model.map.raw_bits;
       if (random.Below(50) != 0) rank %= coded;
       byte = table.model.map.value_of[rank];
-    } while (table.class_of[byte] == kNoClass);
+    } while (table.classify.symbol_of_value[byte] == kNoSymbol);
   }
   return bytes;
 }
