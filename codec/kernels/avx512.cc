@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "codec/kernels/kernels.h"
+#include "codec/kernels/prefix_loop.h"
 
 namespace entrofs::codec {
 namespace {
@@ -413,7 +414,7 @@ const Kernels kAvx512Kernels = {
     .split_planes = nullptr,
     .merge_planes = nullptr,
     .decode_tans = DecodeTans,
-    .decode_prefix = nullptr,
+    .decode_prefix = DecodePrefix,
     .finish_rounds = FinishRounds,
     .classify = Classify,
     .encode_tans = EncodeTans,

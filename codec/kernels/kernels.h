@@ -133,7 +133,7 @@ struct Kernels {
 
 extern const Kernels kScalarKernels;  // the reference
 extern const Kernels kAvx512Kernels;  // needs F, BW, DQ, VL, VBMI, VBMI2, BMI1, BMI2
-extern const Kernels kAvx2Kernels;    // needs AVX2, BMI1, POPCNT
+extern const Kernels kAvx2Kernels;    // needs AVX2, BMI1, BMI2, POPCNT
 
 // The set in use.
 const Kernels& Active();

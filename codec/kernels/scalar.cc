@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "codec/kernels/kernels.h"
+#include "codec/kernels/prefix_loop.h"
 
 namespace entrofs::codec {
 namespace {
@@ -55,113 +56,145 @@ void MergePlanes(const uint8_t* const* planes, size_t count, unsigned element_by
   }
 }
 
-// Decodes one round's held bytes.
-void DecodeTansRound(const TansTables& tables, TansLanes& lanes, StreamCursor& cursor, uint8_t* held) {
-  for (unsigned lane = 0; lane < kLanes; ++lane) {
-    const unsigned take = lanes.consumed[lane] >> 3;
-    unsigned consumed = lanes.consumed[lane] & 7;
-    uint32_t chunk;
-    memcpy(&chunk, cursor.main, sizeof chunk);
-    cursor.main += take;
-    // The low `take` bytes of the chunk go right below the bits that are left.
-    const uint64_t mask = (uint64_t{1} << (8 * take)) - 1;
-    uint32_t window = lanes.window[lane] | static_cast<uint32_t>((chunk & mask) << consumed);
-    unsigned state = lanes.state[lane];
-    for (unsigned step = 0; step < kRoundBytes / kLanes; ++step) {
-      held[lane * (kRoundBytes / kLanes) + step] = tables.held[state];
-      const unsigned count = tables.bit_count[state];
-      const uint64_t shifted = static_cast<uint64_t>(window) << count;
-      state = tables.next_base[state] + static_cast<unsigned>(shifted >> 32);
-      window = static_cast<uint32_t>(shifted);
-      consumed += count;
-    }
-    lanes.state[lane] = static_cast<uint8_t>(state);
-    lanes.window[lane] = window;
-    lanes.consumed[lane] = static_cast<uint8_t>(consumed);
-  }
+// Eight bytes of this value.
+constexpr uint64_t EachByte(uint8_t value) { return value * uint64_t{0x0101010101010101}; }
+
+uint64_t LoadWord(const uint8_t* p) {
+  uint64_t word;
+  memcpy(&word, p, sizeof word);
+  return word;
 }
 
-bool PatchEscapes(const FinishTables& tables, StreamCursor& cursor, uint8_t* held) {
-  const size_t available = static_cast<size_t>(cursor.escapes_end - cursor.escapes);
-  size_t used = 0;
-  for (size_t i = 0; i < kRoundBytes; ++i) {
-    if (held[i] != tables.escape_marker) continue;
-    if (used == available) return false;
-    held[i] = cursor.escapes[used++];
+// What a state means, in one word each: bits to read in bits 0..7 and held byte in bits 8..15; next prefix in bits
+// 32..63 (see TansTables).
+struct StateWords {
+  uint16_t bits_and_held[kStates];
+  uint64_t prefix[kStates];
+  explicit StateWords(const TansTables& tables) {
+    for (unsigned state = 0; state < kStates; ++state) {
+      bits_and_held[state] = static_cast<uint16_t>(tables.bit_count[state] | tables.held[state] << 8);
+      prefix[state] = static_cast<uint64_t>(tables.next_prefix[state]) << 32;
+    }
   }
-  cursor.escapes += used;
+};
+
+// Decodes one round's held bytes; four lanes together, so that their chains overlap. Returns the new end of main.
+const uint8_t* DecodeTansRound(const StateWords& words, TansLanes& lanes, const uint8_t* main, uint8_t* held) {
+  constexpr unsigned kTogether = 4;
+  for (unsigned lane = 0; lane < kLanes; lane += kTogether, held += kTogether * (kRoundBytes / kLanes)) {
+    uint32_t window[kTogether];
+    uint32_t state[kTogether];
+    uint32_t consumed[kTogether];
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < kTogether; ++i) {
+      const unsigned before = lanes.consumed[lane + i];
+      const unsigned take = before >> 3;
+      uint32_t chunk;
+      memcpy(&chunk, main, sizeof chunk);
+      main += take;
+      // The low `take` bytes of the chunk go right below the bits that are left.
+      chunk &= static_cast<uint32_t>((uint64_t{1} << (8 * take)) - 1);
+      consumed[i] = before & 7;
+      window[i] = lanes.window[lane + i] | chunk << consumed[i];
+      state[i] = lanes.state[lane + i];
+    }
+#pragma GCC unroll 4
+    for (unsigned step = 0; step < kRoundBytes / kLanes; ++step) {
+#pragma GCC unroll 4
+      for (unsigned i = 0; i < kTogether; ++i) {
+        const uint32_t entry = words.bits_and_held[state[i]];
+        const uint64_t shifted = (words.prefix[state[i]] | window[i]) << (entry & 63);
+        held[i * (kRoundBytes / kLanes) + step] = static_cast<uint8_t>(entry >> 8);
+        consumed[i] += entry;  // only the low byte counts
+        window[i] = static_cast<uint32_t>(shifted);
+        state[i] = static_cast<uint32_t>(shifted >> 32);
+      }
+    }
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < kTogether; ++i) {
+      lanes.window[lane + i] = window[i];
+      lanes.state[lane + i] = static_cast<uint8_t>(state[i]);
+      lanes.consumed[lane + i] = static_cast<uint8_t>(consumed[i]);
+    }
+  }
+  return main;
+}
+
+bool PatchEscapes(uint8_t marker, StreamCursor& cursor, uint8_t* held) {
+  const uint8_t* escapes = cursor.escapes;
+  for (size_t i = 0; i < kRoundBytes; i += sizeof(uint64_t)) {
+    const uint64_t differs = LoadWord(held + i) ^ EachByte(marker);
+    // Nonzero if and only if a byte of `differs` is zero; few words have one.
+    if (((differs - EachByte(0x01)) & ~differs & EachByte(0x80)) == 0) continue;
+    for (size_t j = i; j < i + sizeof(uint64_t); ++j) {
+      if (held[j] != marker) continue;
+      if (escapes == cursor.escapes_end) return false;
+      held[j] = *escapes++;
+    }
+  }
+  cursor.escapes = escapes;
   return true;
 }
 
 // Merges one round's raw planes into held bytes: nibbles lowest, then crumbs, then bits.
-void MergeRawPlanes(unsigned raw_bits, const uint8_t* raw, uint8_t* held) {
-  unsigned shift = 0;
-  if (raw_bits & 4) {
-    for (unsigned i = 0; i < kRoundBytes; ++i) {
-      held[i] = static_cast<uint8_t>(held[i] | (raw[i / 128 * 64 + i % 64] >> (i / 64 % 2 * 4) & 15));
-    }
-    raw += kRoundBytes / 2;
-    shift = 4;
-  }
-  if (raw_bits & 2) {
-    for (unsigned i = 0; i < kRoundBytes; ++i) {
-      held[i] = static_cast<uint8_t>(held[i] | (raw[i % 64] >> (i / 64 * 2) & 3) << shift);
-    }
-    raw += kRoundBytes / 4;
-    shift += 2;
-  }
-  if (raw_bits & 1) {
-    for (unsigned i = 0; i < kRoundBytes; ++i) {
-      held[i] = static_cast<uint8_t>(held[i] | (raw[i % 32] >> (i / 32) & 1) << shift);
+template <unsigned kRawBits>
+void MergeRawPlanes(const uint8_t* raw, uint8_t* held) {
+  constexpr unsigned kCrumbShift = kRawBits & 4 ? 4 : 0;
+  constexpr unsigned kBitShift = kCrumbShift + (kRawBits & 2 ? 2 : 0);
+  const uint8_t* const crumbs = raw + (kRawBits & 4 ? kRoundBytes / 2 : 0);
+  const uint8_t* const bits = crumbs + (kRawBits & 2 ? kRoundBytes / 4 : 0);
+  for (unsigned group = 0; group < 8; ++group) {  // of 32 outputs
+    for (unsigned i = 0; i < 32; i += sizeof(uint64_t)) {
+      uint64_t word = LoadWord(held + 32 * group + i);
+      const unsigned at = group % 2 * 32 + i;  // among 64 outputs
+      if (kRawBits & 4) word |= LoadWord(raw + group / 4 * 64 + at) >> (group / 2 % 2 * 4) & EachByte(15);
+      if (kRawBits & 2) word |= (LoadWord(crumbs + at) >> (group / 2 * 2) & EachByte(3)) << kCrumbShift;
+      if (kRawBits & 1) word |= (LoadWord(bits + i) >> group & EachByte(1)) << kBitShift;
+      memcpy(held + 32 * group + i, &word, sizeof word);
     }
   }
 }
 
+using MergeFunction = void (*)(const uint8_t*, uint8_t*);
+constexpr MergeFunction kMergeRawPlanes[6] = {nullptr,           MergeRawPlanes<1>, MergeRawPlanes<2>,
+                                              MergeRawPlanes<3>, MergeRawPlanes<4>, MergeRawPlanes<5>};
+
+// plain = the value whose rank in the zigzag around `center` is in `ranks`.
+void ApplyZigzag(uint8_t center, const uint8_t* ranks, uint8_t* plain) {
+  for (size_t i = 0; i < kRoundBytes; ++i) {
+    plain[i] = static_cast<uint8_t>((ranks[i] >> 1 ^ -(ranks[i] & 1)) + center);
+  }
+}
+
+void ApplyOrder(const uint8_t* value_of_rank, const uint8_t* ranks, uint8_t* plain) {
+  for (size_t i = 0; i < kRoundBytes; ++i) plain[i] = value_of_rank[ranks[i]];
+}
+
 bool FinishRounds(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
   for (size_t round = 0; round < rounds; ++round, held += kRoundBytes, plain += kRoundBytes) {
-    if (tables.has_escapes && !PatchEscapes(tables, cursor, held)) return false;
+    if (tables.has_escapes && !PatchEscapes(tables.escape_marker, cursor, held)) return false;
     if (tables.raw_bits == 0) {
       memcpy(plain, held, kRoundBytes);
       continue;
     }
-    MergeRawPlanes(tables.raw_bits, cursor.raw, held);
+    kMergeRawPlanes[tables.raw_bits](cursor.raw, held);
     cursor.raw += kRoundBytes / 8 * tables.raw_bits;
-    for (size_t i = 0; i < kRoundBytes; ++i) plain[i] = tables.value_of_rank[held[i]];
+    if (tables.is_zigzag) {
+      ApplyZigzag(tables.center, held, plain);
+    } else {
+      ApplyOrder(tables.value_of_rank, held, plain);
+    }
   }
   return true;
 }
 
 bool DecodeTans(const TansTables& tables, size_t rounds, TansLanes& lanes, StreamCursor& cursor, uint8_t* plain) {
+  const StateWords words(tables);
   uint8_t held[kRoundBytes + kKernelSlackBytes];
   for (size_t round = 0; round < rounds; ++round) {
-    DecodeTansRound(tables, lanes, cursor, held);
+    cursor.main = DecodeTansRound(words, lanes, cursor.main, held);
     if (cursor.main > cursor.main_end) return false;
     if (!FinishRounds(tables.finish, 1, held, cursor, plain + round * kRoundBytes)) return false;
-  }
-  return true;
-}
-
-bool DecodePrefix(const uint32_t* pair_lookup, size_t count, size_t stride, PrefixCursor& cursor, uint8_t* held) {
-  for (size_t at = 0; at < count; at += kPrefixBatch) {
-    uint64_t window[4];
-    for (unsigned run = 0; run < 4; ++run) {
-      if (cursor.at[run] > cursor.end[run]) return false;
-      memcpy(&window[run], cursor.at[run], sizeof window[run]);
-      window[run] >>= cursor.used[run];
-    }
-    for (unsigned pair = 0; pair < kPrefixBatch / 2; ++pair) {
-      for (unsigned run = 0; run < 4; ++run) {
-        const uint32_t entry = pair_lookup[window[run] & (kPairLookupSize - 1)];
-        const uint16_t two = static_cast<uint16_t>(entry >> 8);
-        memcpy(held + run * stride + at + 2 * pair, &two, sizeof two);
-        window[run] >>= entry & 0xff;
-        cursor.used[run] += entry & 0xff;
-      }
-    }
-    for (unsigned run = 0; run < 4; ++run) {
-      cursor.at[run] += cursor.used[run] >> 3;
-      cursor.used[run] &= 7;
-    }
   }
   return true;
 }
