@@ -2,8 +2,8 @@
 
 #include <spawn.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "fs/mount_table.h"
+#include "fs/status.h"
 
 namespace entrofs::fs {
 namespace {
@@ -39,9 +40,10 @@ Status Detach(const std::string& mount_point, bool lazy) {
   return SystemError("cannot unmount " + mount_point, errno);
 }
 
+// Names and attributes outlive the daemon in the kernel's memory; extended attributes are always asked for.
 bool IsDead(const std::string& mount_point) {
-  struct stat info;
-  return ::stat(mount_point.c_str(), &info) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+  return ::getxattr(mount_point.c_str(), kStatusAttribute, nullptr, 0) < 0 &&
+         (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 }  // namespace

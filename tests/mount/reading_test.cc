@@ -1,0 +1,232 @@
+// Every way in which programs read files, on a real mount.
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <thread>
+
+#include "tests/mount/mount_fixture.h"
+
+namespace entrofs::fs {
+namespace {
+
+constexpr size_t kPage = 4096;
+
+class Descriptor {
+ public:
+  Descriptor(const std::string& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+class Mapping {
+ public:
+  Mapping(const std::string& path, size_t size, int flags) : size_(size) {
+    Descriptor file(path, O_RDONLY);
+    void* at = ::mmap(nullptr, size, PROT_READ, flags, file.get(), 0);
+    data_ = at == MAP_FAILED ? nullptr : static_cast<uint8_t*>(at);
+  }
+  ~Mapping() {
+    if (data_) ::munmap(data_, size_);
+  }
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  uint8_t* data() const { return data_; }
+  ByteSpan bytes() const { return {data_, size_}; }
+
+ private:
+  uint8_t* data_;
+  size_t size_;
+};
+
+// A mounted file of about 5 MB with unaligned tensors of several segments each.
+class ReadingTest : public MountTest {
+ protected:
+  void SetUp() override {
+    MountTest::SetUp();
+    if (IsSkipped()) return;
+    SampleFile model = ModelFile("model.safetensors", 6, 800'000, 128 << 10);
+    content_ = model.Content();
+    Mount({model, ModelFile("sub/deep/config.json", 1, 100)});
+    file_ = Path("model.safetensors");
+  }
+
+  bool Equals(ByteSpan bytes, size_t offset = 0) const {
+    return offset + bytes.size() <= content_.size() &&
+           std::memcmp(bytes.data(), content_.data() + offset, bytes.size()) == 0;
+  }
+
+  Bytes content_;
+  std::string file_;
+};
+
+TEST_F(ReadingTest, SequentialReadGivesTheFile) { EXPECT_EQ(ReadFile(file_), content_); }
+
+TEST_F(ReadingTest, StatAndListingShowTheArchive) {
+  struct stat info;
+  ASSERT_EQ(::stat(file_.c_str(), &info), 0);
+  EXPECT_EQ(static_cast<size_t>(info.st_size), content_.size());
+  EXPECT_EQ(info.st_mode & ~0044u, static_cast<unsigned>(S_IFREG | 0400));
+  EXPECT_EQ(info.st_mtim.tv_sec, 1'700'000'000);
+  EXPECT_EQ(info.st_mtim.tv_nsec, 123'456'789);
+  std::vector<std::string> paths;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(mount_point_)) {
+    paths.push_back(std::filesystem::relative(entry.path(), mount_point_).string());
+  }
+  std::sort(paths.begin(), paths.end());
+  EXPECT_EQ(paths, (std::vector<std::string>{"model.safetensors", "sub", "sub/deep", "sub/deep/config.json"}));
+  EXPECT_NE(::access(Path("missing").c_str(), F_OK), 0);
+  EXPECT_EQ(errno, ENOENT);
+}
+
+TEST_F(ReadingTest, NothingCanBeWritten) {
+  EXPECT_LT(Descriptor(file_, O_RDWR).get(), 0);
+  EXPECT_EQ(errno, EROFS);
+  EXPECT_LT(Descriptor(Path("new"), O_WRONLY | O_CREAT).get(), 0);
+  EXPECT_NE(::unlink(file_.c_str()), 0);
+}
+
+TEST_F(ReadingTest, PreadOfAnySize) {
+  Descriptor file(file_, O_RDONLY);
+  std::mt19937_64 random(1);
+  for (size_t size = kPage; size <= 16 << 20; size *= 4) {
+    Bytes buffer(size);
+    for (int i = 0; i < 4; ++i) {
+      size_t offset = random() % content_.size();
+      ssize_t n = ::pread(file.get(), buffer.data(), size, static_cast<off_t>(offset));
+      ASSERT_EQ(static_cast<size_t>(n), std::min(size, content_.size() - offset));
+      EXPECT_TRUE(Equals({buffer.data(), static_cast<size_t>(n)}, offset));
+    }
+  }
+}
+
+TEST_F(ReadingTest, DirectReadsBypassThePageCache) {
+  Descriptor file(file_, O_RDONLY | O_DIRECT);
+  ASSERT_GE(file.get(), 0);
+  for (size_t size : {kPage, size_t{1} << 20, size_t{16} << 20}) {
+    std::unique_ptr<void, decltype(&std::free)> buffer(std::aligned_alloc(kPage, size), &std::free);
+    auto* bytes = static_cast<uint8_t*>(buffer.get());
+    size_t offset = 0;
+    for (ssize_t n; (n = ::pread(file.get(), bytes, size, static_cast<off_t>(offset))) > 0 && offset < 3 << 20;) {
+      ASSERT_TRUE(Equals({bytes, static_cast<size_t>(n)}, offset));
+      offset += static_cast<size_t>(n);
+    }
+  }
+}
+
+TEST_F(ReadingTest, SharedAndPrivateMappings) {
+  EXPECT_TRUE(Equals(Mapping(file_, content_.size(), MAP_SHARED).bytes()));
+  EXPECT_TRUE(Equals(Mapping(file_, content_.size(), MAP_PRIVATE).bytes()));
+}
+
+TEST_F(ReadingTest, PopulatedMappings) {
+  EXPECT_TRUE(Equals(Mapping(file_, content_.size(), MAP_SHARED | MAP_POPULATE).bytes()));
+}
+
+TEST_F(ReadingTest, MappingsWithAnyAdvice) {
+  for (int advice : {MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED}) {
+    Mapping map(file_, content_.size(), MAP_PRIVATE);
+    ASSERT_EQ(::madvise(map.data(), content_.size(), advice), 0);
+    for (size_t page = 0; page < content_.size() / kPage; page += advice == MADV_RANDOM ? 17 : 1) {
+      ASSERT_TRUE(Equals({map.data() + page * kPage, kPage}, page * kPage));
+    }
+  }
+}
+
+TEST_F(ReadingTest, MappingReadBackwards) {
+  Mapping map(file_, content_.size(), MAP_PRIVATE);
+  for (size_t page = content_.size() / kPage; page-- > 0;) {
+    ASSERT_TRUE(Equals({map.data() + page * kPage, kPage}, page * kPage));
+  }
+}
+
+TEST_F(ReadingTest, FaultsFromManyThreadsOutOfOrder) {
+  Mapping map(file_, content_.size(), MAP_SHARED);
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937_64 random(t);
+      for (int i = 0; i < 300; ++i) {
+        size_t page = random() % (content_.size() / kPage);
+        wrong += !Equals({map.data() + page * kPage, kPage}, page * kPage);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST_F(ReadingTest, SixteenReadersOnOneDescriptor) {
+  Descriptor file(file_, O_RDONLY);
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (size_t t = 0; t < 16; ++t) {
+    threads.emplace_back([&, t] {
+      Bytes buffer(100'000);
+      for (size_t offset = t * buffer.size(); offset < content_.size(); offset += 16 * buffer.size()) {
+        ssize_t n = ::pread(file.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
+        wrong += n <= 0 || !Equals({buffer.data(), static_cast<size_t>(n)}, offset);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST_F(ReadingTest, SendfileCopiesTheFile) {
+  std::string copy = (folder_.path() / "copy").string();
+  Descriptor in(file_, O_RDONLY);
+  Descriptor out(copy, O_WRONLY | O_CREAT);
+  size_t done = 0;
+  for (ssize_t n; done < content_.size() && (n = ::sendfile(out.get(), in.get(), nullptr, 1 << 20)) > 0;) {
+    done += static_cast<size_t>(n);
+  }
+  EXPECT_EQ(done, content_.size());
+  EXPECT_EQ(ReadFile(copy), content_);
+}
+
+TEST_F(ReadingTest, CopyingProgramsCopyTheTree) {
+  std::filesystem::path copy = folder_.path() / "tree";
+  std::string command = "cp -a " + mount_point_.string() + " " + copy.string() + " && diff -r " +
+                        mount_point_.string() + " " + copy.string();
+  EXPECT_EQ(std::system(command.c_str()), 0);
+}
+
+TEST_F(ReadingTest, ReadingTheHeaderDecodesNextToNothing) {
+  Bytes header(kModelHeaderBytes);
+  Descriptor file(file_, O_RDONLY);
+  ASSERT_EQ(::posix_fadvise(file.get(), 0, 0, POSIX_FADV_RANDOM), 0);
+  ASSERT_EQ(::pread(file.get(), header.data(), header.size(), 0), static_cast<ssize_t>(header.size()));
+  EXPECT_TRUE(Equals(header));
+  EXPECT_LE(StatusNumber("segments_decoded"), 3u);
+}
+
+TEST_F(ReadingTest, ReadingAgainAsksTheDaemonNothing) {
+  (void)ReadFile(file_);
+  uint64_t reads = StatusNumber("reads");
+  EXPECT_GT(reads, 0u);
+  EXPECT_EQ(ReadFile(file_), content_);
+  EXPECT_EQ(StatusNumber("reads"), reads);
+  EXPECT_GE(StatusNumber("read_bytes"), content_.size());
+}
+
+}  // namespace
+}  // namespace entrofs::fs

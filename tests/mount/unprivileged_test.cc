@@ -1,0 +1,82 @@
+// Mounting as an ordinary user, through fusermount3.
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "fs/mount_table.h"
+#include "tests/mount/mount_fixture.h"
+
+namespace entrofs::fs {
+namespace {
+
+constexpr uid_t kNobody = 65534;
+constexpr unsigned kFuseMajor = 10;
+constexpr unsigned kFuseMinor = 229;
+
+// Exit codes of the child that plays the user.
+constexpr int kAllWell = 0;
+constexpr int kNoNamespace = 10;
+constexpr int kMountFailed = 20;
+constexpr int kWrongBytes = 21;
+constexpr int kUmountFailed = 22;
+
+// Gives this process a view of its own with a /dev/fuse that everybody may use, then makes it nobody's.
+bool BecomeNobodyWithFuse(const std::filesystem::path& folder) {
+  std::filesystem::path node = folder / "fuse";
+  return ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         ::mknod(node.c_str(), S_IFCHR | 0666, makedev(kFuseMajor, kFuseMinor)) == 0 &&
+         ::chmod(node.c_str(), 0666) == 0 && ::mount(node.c_str(), "/dev/fuse", nullptr, MS_BIND, nullptr) == 0 &&
+         ::setgroups(0, nullptr) == 0 && ::setgid(kNobody) == 0 && ::setuid(kNobody) == 0;
+}
+
+class UnprivilegedTest : public MountTest {
+ protected:
+  void SetUp() override {
+    MountTest::SetUp();
+    if (IsSkipped()) return;
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root to become another user";
+    if (std::system("command -v fusermount3 >/dev/null") != 0) GTEST_SKIP() << "needs fusermount3 (package fuse3)";
+    // The user must be able to run the program, wherever it was built.
+    program_ = folder_.path() / "entrofs";
+    std::filesystem::copy_file(std::string(ENTROFS_BIN_DIR) + "/entrofs", program_);
+    ASSERT_EQ(::chown(mount_point_.c_str(), kNobody, kNobody), 0);
+  }
+
+  bool Succeeds(const std::string& arguments) const {
+    return std::system((program_.string() + " " + arguments).c_str()) == 0;
+  }
+
+  std::filesystem::path program_;
+};
+
+TEST_F(UnprivilegedTest, AnOrdinaryUserMountsReadsAndUnmounts) {
+  SampleFile model = ModelFile("model", 3, 700'000, 128 << 10);
+  WriteArchive(archive_, {model});
+  Bytes content = model.Content();
+  std::string mount_point = mount_point_.string();
+  pid_t user = ::fork();
+  if (user == 0) {
+    if (!BecomeNobodyWithFuse(folder_.path())) ::_exit(kNoNamespace);
+    if (!Succeeds("mount " + archive_.string() + " " + mount_point)) ::_exit(kMountFailed);
+    bool same = ReadFile(Path("model")) == content && FindMount(mount_point)->type == kFuseType;
+    bool has_status = Succeeds("status " + mount_point + " >/dev/null");
+    if (!Succeeds("umount " + mount_point)) ::_exit(kUmountFailed);
+    ::_exit(same && has_status ? kAllWell : kWrongBytes);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(user, &status, 0), user);
+  if (WEXITSTATUS(status) == kNoNamespace) GTEST_SKIP() << "needs to make a mount namespace and a device node";
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), kAllWell);
+}
+
+}  // namespace
+}  // namespace entrofs::fs
