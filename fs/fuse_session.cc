@@ -58,16 +58,15 @@ FuseSession::~FuseSession() {
   fuse_session_destroy(session_);
 }
 
-Status FuseSession::Serve(size_t threads) {
+Result<FuseSession::End> FuseSession::Serve(size_t threads) {
   fuse_loop_config* config = fuse_loop_cfg_create();
   if (config == nullptr) return Error{ErrorCode::kNoMemory, "out of memory"};
   fuse_loop_cfg_set_max_threads(config, static_cast<unsigned>(threads));
   fuse_loop_cfg_set_idle_threads(config, static_cast<unsigned>(threads));
   int result = fuse_session_loop_mt(session_, config);
   fuse_loop_cfg_destroy(config);
-  // A positive result is the number of a signal that asked for the end.
   if (result < 0) return Error{ErrorCode::kIo, "the connection to the kernel failed"};
-  return OkStatus();
+  return result == 0 ? End::kUnmounted : End::kSignal;  // positive: the number of the signal
 }
 
 }  // namespace entrofs::fs

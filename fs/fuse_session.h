@@ -19,8 +19,9 @@ class FuseSession {
   FuseSession& operator=(const FuseSession&) = delete;
 
   // Answers requests on `threads` threads until the file system is unmounted or SIGTERM, SIGINT or SIGHUP arrives.
-  // Starts its threads here.
-  Status Serve(size_t threads);
+  // Starts its threads here. Returns what ended it.
+  enum class End { kUnmounted, kSignal };
+  Result<End> Serve(size_t threads);
 
  private:
   explicit FuseSession(fuse_session* session) : session_(session) {}

@@ -122,11 +122,12 @@ Status Serve(std::unique_ptr<archive::ArchiveReader> reader, const MountOptions&
   });
   blocked.reset();
   // Requests wait for the disk now and then, so even one CPU serves two.
-  Status served = session->Serve(std::max<size_t>(options.threads, 2));
+  Result<FuseSession::End> end = session->Serve(std::max<size_t>(options.threads, 2));
   (void)sd_notify(0, "STOPPING=1");
   session.reset();  // ends the announcer's question, should it still wait for an answer
   announcer.join();
-  ENTROFS_RETURN_IF_ERROR(std::move(served));
+  if (!end) return std::move(end.error());
+  if (*end == FuseSession::End::kSignal) return OkStatus();  // perhaps so early that the mount never answered
   return up;
 }
 

@@ -28,9 +28,9 @@ class TestFolder {
   std::filesystem::path path_;
 };
 
-// An extent of bytes that look like quantized weights, coded as `kind`.
+// An extent of bytes that look like quantized weights, coded as `kind`: by default the one that sanitizers slow least.
 SampleExtent Tensor(const std::string& name, size_t plain_bytes, uint32_t segment_bytes = codec::kMinSegmentBytes,
-                    codec::CodecKind kind = codec::CodecKind::kTans);
+                    codec::CodecKind kind = codec::CodecKind::kZstd);
 
 // A file like a safetensors file: a header of kHeaderBytes bytes, so that nothing after it is aligned, and tensors
 // "PATH:tensor.0" and so on of odd sizes around `tensor_bytes`.

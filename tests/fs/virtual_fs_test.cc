@@ -81,6 +81,16 @@ TEST_F(VirtualFsTest, AnyRangeGivesTheBytesOfTheFile) {
   }
 }
 
+TEST_F(VirtualFsTest, EveryCodecIsRead) {
+  SampleFile file{.path = "all", .extents = {}};
+  for (auto kind :
+       {codec::CodecKind::kStored, codec::CodecKind::kTans, codec::CodecKind::kHuffman, codec::CodecKind::kZstd}) {
+    file.extents.push_back(Tensor(std::string(codec::Name(kind)), 70'001, 64 << 10, kind));
+  }
+  Open({file});
+  EXPECT_EQ(Read("all", 0, 1 << 20), file.Content());
+}
+
 TEST_F(VirtualFsTest, ReadsAreShortAtTheEndOnly) {
   SampleFile model = ModelFile("model", 1, 100'000, 64 << 10);
   uint64_t size = model.Content().size();
