@@ -174,19 +174,26 @@ Status DecodeSegment(const Layout& layout, std::span<const PlaneDecoder> planes,
   const size_t count = plain.size() / layout.element_bytes;
   const size_t leftover = plain.size() % layout.element_bytes;
   uint8_t* plane_bytes[kMaxPlanes] = {plain.data()};
+  const uint8_t* merge_from[kMaxPlanes];
   if (layout.element_bytes > 1) ReservePlanes(layout, count, impl, plane_bytes);
 
   ByteSpan rest = stored.subspan(planes.size() * kPlaneHeaderBytes);
   for (size_t p = 0; p < planes.size(); ++p) {
     PlaneHeader header = ReadPlaneHeader(stored.data() + p * kPlaneHeaderBytes);
     if (header.stream_bytes > rest.size()) return Corrupt("plane longer than the segment");
-    ENTROFS_RETURN_IF_ERROR(DecodeStream(planes[p], header.kind, rest.first(header.stream_bytes), impl,
-                                         MutableByteSpan(plane_bytes[p], count)));
+    const ByteSpan stream = rest.first(header.stream_bytes);
+    if (layout.element_bytes > 1 && header.kind == CodecKind::kStored && stream.size() == count) {
+      merge_from[p] = stream.data();
+    } else {
+      ENTROFS_RETURN_IF_ERROR(
+          DecodeStream(planes[p], header.kind, stream, impl, MutableByteSpan(plane_bytes[p], count)));
+      merge_from[p] = plane_bytes[p];
+    }
     rest = rest.subspan(header.stream_bytes);
   }
   if (rest.size() != leftover) return Corrupt("bytes left over");
   if (layout.element_bytes > 1) {
-    Active().merge_planes(plane_bytes, count, layout.element_bytes, layout.rotate_sign, plain.data());
+    Active().merge_planes(merge_from, count, layout.element_bytes, layout.rotate_sign, plain.data());
   }
   if (leftover > 0) std::memcpy(plain.data() + count * layout.element_bytes, rest.data(), leftover);
   return OkStatus();

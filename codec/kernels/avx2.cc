@@ -273,16 +273,20 @@ bool DecodeHeld(const TansTables& tables, size_t rounds, Lanes& lanes_in_memory,
   return true;
 }
 
-// Replaces the markers among `rounds` rounds of held bytes. Without branches for up to three in 64 bytes: a patch past
-// the last marker lands on the byte after the 64, which is put back.
+// Replaces the markers among `rounds` <= kRoundsPerChunk rounds of held bytes. Without branches for up to three in 64
+// bytes: a patch past the last marker lands on the byte after the 64, which is put back. All markers are found before
+// the first patch, because a vector load would wait for the bytes just written.
 bool PatchEscapes(uint8_t marker_byte, size_t rounds, uint8_t* held, StreamCursor& cursor) {
   const __m256i marker = _mm256_set1_epi8(static_cast<char>(marker_byte));
+  uint32_t found[kRoundsPerChunk * kRoundBytes / 32];
+  for (size_t i = 0; i < rounds * kRoundBytes / 32; ++i) {
+    found[i] = static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(Load(held + 32 * i), marker)));
+  }
   const uint8_t* escapes = cursor.escapes;
-  for (size_t at = 0; at < rounds * kRoundBytes; at += 64) {
-    uint8_t* const bytes = held + at;
-    const uint32_t low = static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(Load(bytes), marker)));
-    const uint32_t high = static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(Load(bytes + 32), marker)));
-    uint64_t mask = static_cast<uint64_t>(high) << 32 | low;
+  for (size_t i = 0; i < rounds * kRoundBytes / 64; ++i) {
+    uint8_t* const bytes = held + 64 * i;
+    uint64_t mask;
+    memcpy(&mask, found + 2 * i, sizeof mask);
     const int64_t count = _mm_popcnt_u64(mask);
     const uint8_t after = bytes[64];
     bytes[_tzcnt_u64(mask)] = escapes[0];
@@ -292,7 +296,7 @@ bool PatchEscapes(uint8_t marker_byte, size_t rounds, uint8_t* held, StreamCurso
     bytes[_tzcnt_u64(mask)] = escapes[2];
     mask = _blsr_u64(mask);
     bytes[64] = after;
-    for (unsigned i = 3; mask != 0; ++i, mask = _blsr_u64(mask)) bytes[_tzcnt_u64(mask)] = escapes[i];
+    for (unsigned j = 3; mask != 0; ++j, mask = _blsr_u64(mask)) bytes[_tzcnt_u64(mask)] = escapes[j];
     escapes += count;
     if (escapes > cursor.escapes_end) [[unlikely]] {
       return false;
@@ -379,13 +383,25 @@ constexpr OrderFunction kMergeAndOrder[6][2] = {
     {MergeAndOrder<5, false>, MergeAndOrder<5, true>},
 };
 
-bool FinishRounds(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
+// Requires: rounds <= kRoundsPerChunk.
+bool FinishChunk(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
   if (tables.has_escapes && !PatchEscapes(tables.escape_marker, rounds, held, cursor)) return false;
   if (tables.raw_bits == 0) {
     memcpy(plain, held, rounds * kRoundBytes);
   } else {
     kMergeAndOrder[tables.raw_bits][tables.is_zigzag](tables, rounds, held, cursor.raw, plain);
     cursor.raw += rounds * (kRoundBytes / 8) * tables.raw_bits;
+  }
+  return true;
+}
+
+bool FinishRounds(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
+  while (rounds > 0) {
+    const size_t chunk = rounds < kRoundsPerChunk ? rounds : kRoundsPerChunk;
+    if (!FinishChunk(tables, chunk, held, cursor, plain)) return false;
+    held += chunk * kRoundBytes;
+    plain += chunk * kRoundBytes;
+    rounds -= chunk;
   }
   return true;
 }
@@ -399,7 +415,7 @@ bool DecodeTans(const TansTables& tables, size_t rounds, TansLanes& lanes_in_mem
   while (rounds > 0) {
     const size_t chunk = rounds < kRoundsPerChunk ? rounds : kRoundsPerChunk;
     if (!DecodeHeld(tables, chunk, lanes, cursor, held)) return false;
-    if (!FinishRounds(tables.finish, chunk, held, cursor, plain)) return false;
+    if (!FinishChunk(tables.finish, chunk, held, cursor, plain)) return false;
     plain += chunk * kRoundBytes;
     rounds -= chunk;
   }
@@ -407,12 +423,114 @@ bool DecodeTans(const TansTables& tables, size_t rounds, TansLanes& lanes_in_mem
   return true;
 }
 
+void Store128(void* p, __m128i value) { _mm_storeu_si128(static_cast<__m128i*>(p), value); }
+
+// 32 elements of two bytes at a time; returns how many were done.
+template <bool kRotate>
+size_t SplitPairs(const uint8_t* plain, size_t count, uint8_t* const* planes) {
+  const __m256i low_byte = _mm256_set1_epi16(0xff);
+  size_t i = 0;
+  for (; i + 32 <= count; i += 32) {
+    __m256i words[2] = {Load(plain + 2 * i), Load(plain + 2 * i + 32)};
+    if (kRotate) {
+      for (__m256i& w : words) w = _mm256_or_si256(_mm256_slli_epi16(w, 1), _mm256_srli_epi16(w, 15));
+    }
+    // Packing works within 128 bits; 0xd8 puts the quarters in order.
+    const __m256i low = _mm256_packus_epi16(_mm256_and_si256(words[0], low_byte), _mm256_and_si256(words[1], low_byte));
+    const __m256i high = _mm256_packus_epi16(_mm256_srli_epi16(words[0], 8), _mm256_srli_epi16(words[1], 8));
+    Store(planes[0] + i, _mm256_permute4x64_epi64(low, 0xd8));
+    Store(planes[1] + i, _mm256_permute4x64_epi64(high, 0xd8));
+  }
+  return i;
+}
+
+template <bool kRotate>
+size_t MergePairs(const uint8_t* const* planes, size_t count, uint8_t* plain) {
+  size_t i = 0;
+  for (; i + 32 <= count; i += 32) {
+    const __m256i low = _mm256_permute4x64_epi64(Load(planes[0] + i), 0xd8);
+    const __m256i high = _mm256_permute4x64_epi64(Load(planes[1] + i), 0xd8);
+    __m256i words[2] = {_mm256_unpacklo_epi8(low, high), _mm256_unpackhi_epi8(low, high)};
+    if (kRotate) {
+      for (__m256i& w : words) w = _mm256_or_si256(_mm256_srli_epi16(w, 1), _mm256_slli_epi16(w, 15));
+    }
+    Store(plain + 2 * i, words[0]);
+    Store(plain + 2 * i + 32, words[1]);
+  }
+  return i;
+}
+
+// 32 elements of four bytes at a time.
+template <bool kRotate>
+size_t SplitQuads(const uint8_t* plain, size_t count, uint8_t* const* planes) {
+  const __m256i by_plane =
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  size_t i = 0;
+  for (; i + 32 <= count; i += 32) {
+    __m256i words[4];
+    for (unsigned v = 0; v < 4; ++v) {
+      words[v] = Load(plain + 4 * i + 32 * v);
+      if (kRotate) words[v] = _mm256_or_si256(_mm256_slli_epi32(words[v], 1), _mm256_srli_epi32(words[v], 31));
+      words[v] = _mm256_shuffle_epi8(words[v], by_plane);
+    }
+    const __m256i a = _mm256_unpacklo_epi32(words[0], words[1]);
+    const __m256i b = _mm256_unpackhi_epi32(words[0], words[1]);
+    const __m256i c = _mm256_unpacklo_epi32(words[2], words[3]);
+    const __m256i d = _mm256_unpackhi_epi32(words[2], words[3]);
+    Store(planes[0] + i, _mm256_permutevar8x32_epi32(_mm256_unpacklo_epi64(a, c), in_order));
+    Store(planes[1] + i, _mm256_permutevar8x32_epi32(_mm256_unpackhi_epi64(a, c), in_order));
+    Store(planes[2] + i, _mm256_permutevar8x32_epi32(_mm256_unpacklo_epi64(b, d), in_order));
+    Store(planes[3] + i, _mm256_permutevar8x32_epi32(_mm256_unpackhi_epi64(b, d), in_order));
+  }
+  return i;
+}
+
+template <bool kRotate>
+size_t MergeQuads(const uint8_t* const* planes, size_t count, uint8_t* plain) {
+  size_t i = 0;
+  for (; i + 32 <= count; i += 32) {
+    const __m256i low01 = _mm256_unpacklo_epi8(Load(planes[0] + i), Load(planes[1] + i));
+    const __m256i high01 = _mm256_unpackhi_epi8(Load(planes[0] + i), Load(planes[1] + i));
+    const __m256i low23 = _mm256_unpacklo_epi8(Load(planes[2] + i), Load(planes[3] + i));
+    const __m256i high23 = _mm256_unpackhi_epi8(Load(planes[2] + i), Load(planes[3] + i));
+    // Elements 4 v .. 4 v + 3 in the low half of words[v], those 16 further in the high half.
+    __m256i words[4] = {_mm256_unpacklo_epi16(low01, low23), _mm256_unpackhi_epi16(low01, low23),
+                        _mm256_unpacklo_epi16(high01, high23), _mm256_unpackhi_epi16(high01, high23)};
+    for (unsigned v = 0; v < 4; ++v) {
+      if (kRotate) words[v] = _mm256_or_si256(_mm256_srli_epi32(words[v], 1), _mm256_slli_epi32(words[v], 31));
+      Store128(plain + 4 * i + 16 * v, _mm256_castsi256_si128(words[v]));
+      Store128(plain + 4 * i + 64 + 16 * v, _mm256_extracti128_si256(words[v], 1));
+    }
+  }
+  return i;
+}
+
+// What is left over, and elements of eight bytes, are done by the scalar kernel.
+void SplitPlanes(const uint8_t* plain, size_t count, unsigned element_bytes, bool rotate_sign, uint8_t* const* planes) {
+  size_t done = 0;
+  if (element_bytes == 2) done = (rotate_sign ? SplitPairs<true> : SplitPairs<false>)(plain, count, planes);
+  if (element_bytes == 4) done = (rotate_sign ? SplitQuads<true> : SplitQuads<false>)(plain, count, planes);
+  uint8_t* rest[8];
+  for (unsigned p = 0; p < element_bytes; ++p) rest[p] = planes[p] + done;
+  kScalarKernels.split_planes(plain + done * element_bytes, count - done, element_bytes, rotate_sign, rest);
+}
+
+void MergePlanes(const uint8_t* const* planes, size_t count, unsigned element_bytes, bool rotate_sign, uint8_t* plain) {
+  size_t done = 0;
+  if (element_bytes == 2) done = (rotate_sign ? MergePairs<true> : MergePairs<false>)(planes, count, plain);
+  if (element_bytes == 4) done = (rotate_sign ? MergeQuads<true> : MergeQuads<false>)(planes, count, plain);
+  const uint8_t* rest[8];
+  for (unsigned p = 0; p < element_bytes; ++p) rest[p] = planes[p] + done;
+  kScalarKernels.merge_planes(rest, count - done, element_bytes, rotate_sign, plain + done * element_bytes);
+}
+
 }  // namespace
 
 const Kernels kAvx2Kernels = {
     .name = "avx2",
-    .split_planes = nullptr,
-    .merge_planes = nullptr,
+    .split_planes = SplitPlanes,
+    .merge_planes = MergePlanes,
     .decode_tans = DecodeTans,
     .decode_prefix = DecodePrefix,
     .finish_rounds = FinishRounds,

@@ -407,12 +407,95 @@ uint8_t* Interleave(const uint32_t* steps, size_t rounds, uint32_t* windows, uin
   return end;
 }
 
+// One register of elements rotated by one bit.
+template <unsigned kElementBytes, bool kLeft>
+__m512i Rotate(__m512i elements) {
+  if constexpr (kElementBytes == 2) {
+    return kLeft ? _mm512_shldi_epi16(elements, elements, 1) : _mm512_shrdi_epi16(elements, elements, 1);
+  } else if constexpr (kElementBytes == 4) {
+    return kLeft ? _mm512_rol_epi32(elements, 1) : _mm512_ror_epi32(elements, 1);
+  } else {
+    return kLeft ? _mm512_rol_epi64(elements, 1) : _mm512_ror_epi64(elements, 1);
+  }
+}
+
+template <unsigned kElementBytes, bool kRotate>
+size_t SplitWhole(const uint8_t* plain, size_t count, uint8_t* const* planes) {
+  constexpr size_t kElements = 64 / kElementBytes;
+  size_t i = 0;
+  for (; i + kElements <= count; i += kElements) {
+    __m512i elements = Load(plain + i * kElementBytes);
+    if (kRotate) elements = Rotate<kElementBytes, true>(elements);
+#pragma GCC unroll 8
+    for (unsigned p = 0; p < kElementBytes; ++p) {
+      if constexpr (kElementBytes == 2) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(planes[p] + i),
+                            _mm512_cvtepi16_epi8(_mm512_srli_epi16(elements, 8 * p)));
+      } else if constexpr (kElementBytes == 4) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(planes[p] + i),
+                         _mm512_cvtepi32_epi8(_mm512_srli_epi32(elements, 8 * p)));
+      } else {
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(planes[p] + i),
+                         _mm512_cvtepi64_epi8(_mm512_srli_epi64(elements, 8 * p)));
+      }
+    }
+  }
+  return i;
+}
+
+template <unsigned kElementBytes, bool kRotate>
+size_t MergeWhole(const uint8_t* const* planes, size_t count, uint8_t* plain) {
+  constexpr size_t kElements = 64 / kElementBytes;
+  size_t i = 0;
+  for (; i + kElements <= count; i += kElements) {
+    __m512i elements = _mm512_setzero_si512();
+#pragma GCC unroll 8
+    for (unsigned p = 0; p < kElementBytes; ++p) {
+      if constexpr (kElementBytes == 2) {
+        const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(planes[p] + i));
+        elements = _mm512_or_si512(elements, _mm512_slli_epi16(_mm512_cvtepu8_epi16(bytes), 8 * p));
+      } else if constexpr (kElementBytes == 4) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(planes[p] + i));
+        elements = _mm512_or_si512(elements, _mm512_slli_epi32(_mm512_cvtepu8_epi32(bytes), 8 * p));
+      } else {
+        const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(planes[p] + i));
+        elements = _mm512_or_si512(elements, _mm512_slli_epi64(_mm512_cvtepu8_epi64(bytes), 8 * p));
+      }
+    }
+    if (kRotate) elements = Rotate<kElementBytes, false>(elements);
+    _mm512_storeu_si512(plain + i * kElementBytes, elements);
+  }
+  return i;
+}
+
+// By element_bytes / 4 and rotate_sign. The rest, below one register, is left to the scalar kernel.
+constexpr decltype(&SplitWhole<2, false>) kSplitWhole[3][2] = {{SplitWhole<2, false>, SplitWhole<2, true>},
+                                                               {SplitWhole<4, false>, SplitWhole<4, true>},
+                                                               {SplitWhole<8, false>, SplitWhole<8, true>}};
+constexpr decltype(&MergeWhole<2, false>) kMergeWhole[3][2] = {{MergeWhole<2, false>, MergeWhole<2, true>},
+                                                               {MergeWhole<4, false>, MergeWhole<4, true>},
+                                                               {MergeWhole<8, false>, MergeWhole<8, true>}};
+
+void SplitPlanes(const uint8_t* plain, size_t count, unsigned element_bytes, bool rotate_sign, uint8_t* const* planes) {
+  const size_t done = kSplitWhole[element_bytes / 4][rotate_sign](plain, count, planes);
+  uint8_t* rest[8];
+  for (unsigned p = 0; p < element_bytes; ++p) rest[p] = planes[p] + done;
+  kScalarKernels.split_planes(plain + done * element_bytes, count - done, element_bytes, rotate_sign, rest);
+}
+
+void MergePlanes(const uint8_t* const* planes, size_t count, unsigned element_bytes, bool rotate_sign, uint8_t* plain) {
+  const size_t done = kMergeWhole[element_bytes / 4][rotate_sign](planes, count, plain);
+  const uint8_t* rest[8];
+  for (unsigned p = 0; p < element_bytes; ++p) rest[p] = planes[p] + done;
+  kScalarKernels.merge_planes(rest, count - done, element_bytes, rotate_sign, plain + done * element_bytes);
+}
+
 }  // namespace
 
 const Kernels kAvx512Kernels = {
     .name = "avx512",
-    .split_planes = nullptr,
-    .merge_planes = nullptr,
+    .split_planes = SplitPlanes,
+    .merge_planes = MergePlanes,
     .decode_tans = DecodeTans,
     .decode_prefix = DecodePrefix,
     .finish_rounds = FinishRounds,

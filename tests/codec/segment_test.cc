@@ -5,6 +5,7 @@
 #include <random>
 
 #include "codec/codec.h"
+#include "codec/kernels/kernels.h"
 
 namespace entrofs::codec {
 namespace {
@@ -76,6 +77,38 @@ INSTANTIATE_TEST_SUITE_P(Codec, EveryLayoutAndKind, testing::ValuesIn(AllCases()
   return std::string(Name(param.param.kind)) + std::to_string(param.param.layout.element_bytes) +
          (param.param.layout.rotate_sign ? "Rotated" : "");
 });
+
+class EveryKernelSet : public testing::TestWithParam<std::string_view> {
+ protected:
+  void SetUp() override { ASSERT_TRUE(SelectKernels(GetParam()).ok()); }
+  void TearDown() override { (void)SelectKernels(SupportedKernels().front()); }
+};
+
+TEST_P(EveryKernelSet, SplitsAndMergesPlanesAtEveryLength) {
+  for (unsigned element_bytes : {2u, 4u, 8u}) {
+    for (bool rotate : {false, true}) {
+      for (size_t count = 0; count < 200; ++count) {
+        std::vector<uint8_t> plain(count * element_bytes);
+        for (size_t i = 0; i < plain.size(); ++i) plain[i] = static_cast<uint8_t>(i * 73 + i / 256 + count);
+        std::vector<std::vector<uint8_t>> bytes(element_bytes, std::vector<uint8_t>(count));
+        std::vector<std::vector<uint8_t>> expected = bytes;
+        std::vector<uint8_t*> planes;
+        std::vector<uint8_t*> expected_planes;
+        for (auto& plane : bytes) planes.push_back(plane.data());
+        for (auto& plane : expected) expected_planes.push_back(plane.data());
+        Active().split_planes(plain.data(), count, element_bytes, rotate, planes.data());
+        kScalarKernels.split_planes(plain.data(), count, element_bytes, rotate, expected_planes.data());
+        ASSERT_EQ(bytes, expected) << element_bytes << " " << count;
+        std::vector<uint8_t> back(plain.size());
+        Active().merge_planes(planes.data(), count, element_bytes, rotate, back.data());
+        ASSERT_EQ(back, plain) << element_bytes << " " << count;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Codec, EveryKernelSet, testing::ValuesIn(SupportedKernels()),
+                         [](const auto& param) { return std::string(param.param); });
 
 TEST(Layout, RefusesOtherElementSizes) {
   for (uint8_t size : {0, 3, 5, 6, 7, 9, 255}) EXPECT_FALSE(ValidateLayout({size, false}).ok());
