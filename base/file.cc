@@ -30,6 +30,15 @@ class FileDescriptor {
   int fd_;
 };
 
+// Repeats a system call that a signal interrupted.
+template <typename SystemCall>
+auto RetryInterrupted(SystemCall call) {
+  for (;;) {
+    auto result = call();
+    if (result >= 0 || errno != EINTR) return result;
+  }
+}
+
 class PosixRandomAccessFile : public RandomAccessFile {
  public:
   PosixRandomAccessFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
@@ -38,8 +47,8 @@ class PosixRandomAccessFile : public RandomAccessFile {
   Status ReadAt(uint64_t offset, MutableByteSpan out) const override {
     size_t done = 0;
     while (done < out.size()) {
-      ssize_t n = ::pread(fd_.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
-      if (n < 0 && errno == EINTR) continue;
+      ssize_t n = RetryInterrupted(
+          [&] { return ::pread(fd_.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done)); });
       if (n < 0) return SystemError("cannot read " + path_, errno);
       if (n == 0) {
         return Error{ErrorCode::kCorrupt,
@@ -125,7 +134,9 @@ class PosixNewFile : public NewFile {
 
   Status Commit() override {
     ENTROFS_RETURN_IF_ERROR(Flush());
-    if (::fsync(fd_.get()) != 0) return SystemError("cannot sync " + temporary_path_, errno);
+    if (RetryInterrupted([&] { return ::fsync(fd_.get()); }) != 0) {
+      return SystemError("cannot sync " + temporary_path_, errno);
+    }
     if (::rename(temporary_path_.c_str(), path_.c_str()) != 0) return SystemError("cannot create " + path_, errno);
     committed_ = true;
     return SyncFolder();
@@ -136,9 +147,9 @@ class PosixNewFile : public NewFile {
 
   Status WriteAll(ByteSpan bytes) {
     while (!bytes.empty()) {
-      ssize_t n = ::write(fd_.get(), bytes.data(), bytes.size());
-      if (n < 0 && errno == EINTR) continue;
+      ssize_t n = RetryInterrupted([&] { return ::write(fd_.get(), bytes.data(), bytes.size()); });
       if (n < 0) return SystemError("cannot write " + temporary_path_, errno);
+      if (n == 0) return Error{ErrorCode::kIo, "cannot write " + temporary_path_ + ": nothing was written"};
       bytes = bytes.subspan(static_cast<size_t>(n));
     }
     return OkStatus();
@@ -164,7 +175,7 @@ class PosixNewFile : public NewFile {
 }  // namespace
 
 Result<std::unique_ptr<RandomAccessFile>> OpenForReading(const std::string& path) {
-  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int fd = RetryInterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
   if (fd < 0) return SystemError("cannot open " + path, errno);
   // Owns fd from here on, so that every early return closes it.
   auto file = std::make_unique<PosixRandomAccessFile>(path, fd);

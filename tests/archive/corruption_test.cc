@@ -12,6 +12,13 @@ using testing_support::Bytes;
 using testing_support::MixedSample;
 using testing_support::Pack;
 
+// ThreadSanitizer is slow and has nothing to find in one thread.
+#ifdef __SANITIZE_THREAD__
+constexpr size_t kBitStep = 61;
+#else
+constexpr size_t kBitStep = 1;
+#endif
+
 // Opens and reads everything there is in an archive of these bytes, each read into its own allocation.
 Status ReadEverything(const Bytes& archive) {
   ENTROFS_ASSIGN_OR_RETURN(auto reader, testing_support::Open(archive));
@@ -24,7 +31,7 @@ TEST(Corruption, EverySingleBitFlipIsNoticed) {
   Bytes archive = Pack(MixedSample(1));
   ASSERT_LT(archive.size(), 5000u);
   ASSERT_TRUE(ReadEverything(archive).ok());
-  for (size_t bit = 0; bit < 8 * archive.size(); ++bit) {
+  for (size_t bit = 0; bit < 8 * archive.size(); bit += kBitStep) {
     archive[bit / 8] ^= static_cast<uint8_t>(1 << (bit % 8));
     Status status = ReadEverything(archive);
     ASSERT_FALSE(status.ok()) << "bit " << bit % 8 << " of byte " << bit / 8;
