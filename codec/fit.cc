@@ -63,16 +63,8 @@ Counts ScaleCounts(const Histogram& histogram) {
   return counts;
 }
 
-// Sum of w * log2(total / w): what a perfect code takes.
-uint64_t EntropyOf(std::span<const uint64_t> weights) {
-  uint64_t total = std::accumulate(weights.begin(), weights.end(), uint64_t{0});
-  if (total == 0) return 0;
-  uint64_t bits = total * Log2(total);
-  for (uint64_t w : weights) {
-    if (w > 0) bits -= w * Log2(w);
-  }
-  return bits;
-}
+// count * log2(count), 0 for 0: a perfect code of parts w of a total takes XLog(total) - sum of XLog(w).
+uint64_t XLog(uint64_t count) { return count == 0 ? 0 : count * Log2(count); }
 
 // How many of the 64 states each class gets; none for weight 0. Requires: at most 64 positive weights, one at least.
 std::vector<unsigned> ShareStates(std::span<const uint64_t> weights) {
@@ -165,52 +157,70 @@ size_t OrderBytes(const ClassMap& map) {
   return 0;
 }
 
-// Tries all numbers of raw bits and of coded classes for the order in `map`.
+// `order` with these numbers of raw bits and coded classes. A list becomes a class per value where that is shorter.
+ClassMap WithClasses(const ClassMap& order, unsigned raw_bits, unsigned coded) {
+  ClassMap map = order;
+  map.raw_bits = raw_bits;
+  map.coded_classes = coded;
+  if (order.order == ClassMap::Order::kList && raw_bits > 0) {
+    map.order = ClassMap::Order::kClasses;
+    if ((size_t{coded} << raw_bits) < OrderBytes(map)) map.order = ClassMap::Order::kList;
+  }
+  return map;
+}
+
+// Tries all numbers of coded classes for one number of raw bits; replaces `best` by what is better.
+void FitClasses(CodecKind kind, const ClassMap& order, unsigned raw_bits, const Counts& counts, Candidate& best) {
+  const unsigned classes = 256u >> raw_bits;
+  std::vector<uint64_t> class_counts(classes, 0);
+  for (unsigned rank = 0; rank < 256; ++rank) class_counts[rank >> raw_bits] += counts[order.value_of[rank]];
+  const uint64_t total = std::accumulate(class_counts.begin(), class_counts.end(), uint64_t{0});
+  // By number of coded classes: XLog of the classes beyond them.
+  std::vector<uint64_t> beyond_xlog(classes + 1, 0);
+  for (unsigned c = classes; c-- > 0;) beyond_xlog[c] = beyond_xlog[c + 1] + XLog(class_counts[c]);
+  const uint64_t perfect = XLog(total) - beyond_xlog[0];
+
+  uint64_t escapes = total;
+  for (unsigned coded = 1; coded <= std::min(classes, kMaxClasses - 1); ++coded) {
+    escapes -= class_counts[coded - 1];
+    const ClassMap map = WithClasses(order, raw_bits, coded);
+    const uint64_t around =
+        escapes * kEscapePenalty + ((total * raw_bits) << kFraction) + ((OrderBytes(map) * 8) << kFraction);
+    if (around + perfect >= best.cost) continue;
+    std::vector<uint64_t> weights(class_counts.begin(), class_counts.begin() + coded);
+    if (coded < classes) weights.push_back(escapes);
+    const uint64_t escape_bits = XLog(escapes) - beyond_xlog[coded];
+    const uint64_t cost = around + escape_bits + (kind == CodecKind::kTans ? TansCost(weights) : PrefixCost(weights));
+    if (cost < best.cost) best = {map, std::move(weights), cost};
+  }
+}
+
 Candidate FitOrder(CodecKind kind, const ClassMap& order, const Counts& counts) {
   Candidate best;
-  const uint64_t total = std::accumulate(counts.begin(), counts.end(), uint64_t{0});
-  for (unsigned raw_bits = 0; raw_bits <= kMaxRawBits; ++raw_bits) {
-    const unsigned classes = 256u >> raw_bits;
-    std::vector<uint64_t> class_counts(classes, 0);
-    for (unsigned rank = 0; rank < 256; ++rank) class_counts[rank >> raw_bits] += counts[order.value_of[rank]];
-    for (unsigned coded = 1; coded <= std::min(classes, kMaxClasses - 1); ++coded) {
-      std::vector<uint64_t> weights(class_counts.begin(), class_counts.begin() + coded);
-      std::span<const uint64_t> beyond(class_counts.data() + coded, classes - coded);
-      uint64_t escapes = std::accumulate(beyond.begin(), beyond.end(), uint64_t{0});
-      if (coded < classes) weights.push_back(escapes);
-      ClassMap map = order;
-      map.raw_bits = raw_bits;
-      map.coded_classes = coded;
-      if (order.order == ClassMap::Order::kList && raw_bits > 0) {
-        map.order = ClassMap::Order::kClasses;
-        if ((size_t{coded} << raw_bits) < OrderBytes(map)) map.order = ClassMap::Order::kList;
-      }
-      uint64_t fixed = EntropyOf(beyond) + escapes * kEscapePenalty + ((total * raw_bits) << kFraction) +
-                       ((OrderBytes(map) * 8) << kFraction);
-      if (fixed + EntropyOf(weights) >= best.cost) continue;
-      uint64_t cost = fixed + (kind == CodecKind::kTans ? TansCost(weights) : PrefixCost(weights));
-      if (cost < best.cost) best = {map, std::move(weights), cost};
-    }
-  }
+  for (unsigned raw_bits = 0; raw_bits <= kMaxRawBits; ++raw_bits) FitClasses(kind, order, raw_bits, counts, best);
   return best;
 }
 
 ClassMap ZigzagOrder(const Counts& counts) {
-  ClassMap best;
+  ClassMap map;
+  map.order = ClassMap::Order::kZigzag;
+  std::array<uint64_t, 256> rank_cost;
+  for (unsigned rank = 0; rank < 256; ++rank) rank_cost[rank] = Log2(rank + 1);
   uint64_t best_cost = std::numeric_limits<uint64_t>::max();
+  uint8_t best_center = 0;
   for (int center = 0; center < 256; ++center) {
-    ClassMap map;
-    map.order = ClassMap::Order::kZigzag;
     map.center = static_cast<uint8_t>(center);
     map.FillOrder();
     uint64_t cost = 0;
-    for (unsigned rank = 0; rank < 256; ++rank) cost += counts[map.value_of[rank]] * Log2(rank + 1);
+    for (unsigned rank = 0; rank < 256; ++rank) cost += counts[map.value_of[rank]] * rank_cost[rank];
     if (cost < best_cost) {
       best_cost = cost;
-      best = map;
+      best_center = map.center;
     }
   }
-  return best;
+  map.center = best_center;
+  map.FillOrder();
+  return map;
 }
 
 ClassMap ListOrder(const Counts& counts) {
@@ -245,10 +255,13 @@ ClassMap PairsOrder(const Counts& counts) {
 TableModel FitModel(CodecKind kind, const Histogram& histogram) {
   const Counts counts = ScaleCounts(histogram);
   Candidate best = FitOrder(kind, ListOrder(counts), counts);
-  Candidate pairs = FitOrder(kind, PairsOrder(counts), counts);
-  if (pairs.cost <= best.cost + (best.map.raw_bits > 0 ? best.cost / kTolerance : 0)) best = std::move(pairs);
   Candidate zigzag = FitOrder(kind, ZigzagOrder(counts), counts);
-  if (zigzag.cost <= best.cost + best.cost / kTolerance) best = std::move(zigzag);
+  if (zigzag.cost <= best.cost + best.cost / kTolerance) {
+    best = std::move(zigzag);
+  } else if (best.map.raw_bits > 0) {
+    Candidate pairs = FitOrder(kind, PairsOrder(counts), counts);
+    if (pairs.cost <= best.cost + best.cost / kTolerance) best = std::move(pairs);
+  }
 
   TableModel model;
   model.kind = kind;
