@@ -47,17 +47,17 @@ constexpr size_t kPerRefill = 56 / kMaxEscapeBits;
 
 EncodedEscapes EncodeEscapes(const EncodeTable& table, ByteSpan classes) {
   EncodedEscapes encoded = {};
+  encoded.bits.resize(BytesForBits(classes.size() * kMaxEscapeBits) + kEscapeRuns + CodeWriter::kSlackBytes);
   const size_t length = RunLength(classes.size());
+  size_t at = 0;
   for (unsigned run = 0; run < kEscapeRuns; ++run) {
-    const size_t start = encoded.bits.size();
-    BitWriter bits(encoded.bits);
-    const size_t end = std::min(classes.size(), (run + 1) * length);
-    for (size_t i = run * length; i < end; ++i) {
-      bits.Put(table.escape_word[classes[i]], table.escape_bits[classes[i]]);
-    }
-    bits.Flush();
-    encoded.bytes[run] = static_cast<uint32_t>(encoded.bits.size() - start);
+    const size_t begin = std::min(classes.size(), run * length);
+    CodeWriter writer(encoded.bits.data() + at);
+    writer.Write<kMaxEscapeBits>(table.escape_codes, classes.subspan(begin, std::min(length, classes.size() - begin)));
+    encoded.bytes[run] = static_cast<uint32_t>(writer.Finish());
+    at += encoded.bytes[run];
   }
+  encoded.bits.resize(at);
   return encoded;
 }
 

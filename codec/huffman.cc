@@ -57,33 +57,38 @@ bool DecodeChunk(const DecodeTable& table, size_t chunk, PrefixCursor& cursor, u
   return true;
 }
 
+// Writes class string `run` and returns its length.
+size_t WriteString(const EncodeTable& table, ByteSpan symbols, unsigned run, uint8_t* out) {
+  CodeWriter writer(out);
+  for (size_t start = 0; start < symbols.size(); start += kChunkBytes) {
+    const ByteSpan chunk = symbols.subspan(start, std::min(kChunkBytes, symbols.size() - start));
+    const size_t begin = std::min(chunk.size(), run * RunLength(chunk.size()));
+    const size_t length = std::min(RunLength(chunk.size()), chunk.size() - begin);
+    writer.Write<kMaxClassCodeBits>(table.class_codes, chunk.subspan(begin, length));
+  }
+  return writer.Finish();
+}
+
 }  // namespace
 
 bool EncodeHuffman(const EncodeTable& table, ByteSpan plain, Scratch::Impl& scratch, std::vector<uint8_t>& out) {
   Classified classified;
   if (!Classify(table, plain, scratch, classified)) return false;
-  std::array<std::vector<uint8_t>, kRuns> strings;
+  const size_t string_space = BytesForBits((plain.size() / kRuns + kChunkBytes) * kMaxClassCodeBits);
+  scratch.steps.Reserve(kRuns * string_space + CodeWriter::kSlackBytes);
+  std::array<ByteSpan, kRuns> strings;
   for (unsigned run = 0; run < kRuns; ++run) {
-    strings[run].reserve(plain.size() / kRuns);
-    BitWriter bits(strings[run]);
-    for (size_t start = 0; start < plain.size(); start += kChunkBytes) {
-      const size_t chunk = std::min(kChunkBytes, plain.size() - start);
-      const size_t length = RunLength(chunk);
-      for (size_t i = run * length; i < std::min(chunk, (run + 1) * length); ++i) {
-        const uint8_t symbol = classified.symbols[start + i];
-        bits.Put(table.class_word[symbol], table.class_bits[symbol]);
-      }
-    }
-    bits.Flush();
+    uint8_t* const string = scratch.steps.data() + run * string_space;
+    strings[run] = {string, WriteString(table, classified.symbols, run, string)};
   }
   out.clear();
-  for (const std::vector<uint8_t>& string : strings) PutVarint(static_cast<uint32_t>(string.size()), out);
+  for (ByteSpan string : strings) PutVarint(static_cast<uint32_t>(string.size()), out);
   EncodedEscapes escapes;
   if (table.model.has_escapes()) {
     escapes = EncodeEscapes(table, classified.escapes);
     PutEscapeHeader(static_cast<uint32_t>(classified.escapes.size()), escapes, out);
   }
-  for (const std::vector<uint8_t>& string : strings) out.insert(out.end(), string.begin(), string.end());
+  for (ByteSpan string : strings) out.insert(out.end(), string.begin(), string.end());
   out.insert(out.end(), classified.raw.begin(), classified.raw.end());
   out.insert(out.end(), escapes.bits.begin(), escapes.bits.end());
   return true;

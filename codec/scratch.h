@@ -21,7 +21,7 @@ struct Scratch::Impl {
   Buffer stream;                 // the same, or part of it
   Buffer escapes;                // encoding: class numbers; decoding: held bytes
   Buffer symbols;                // encoding: class symbols; decoding: held bytes
-  Buffer steps;                  // encoding tans
+  Buffer steps;                  // encoding: bits before they are interleaved, or class strings
   std::unique_ptr<ZSTD_CCtx, FreeZstd> zstd_encoder;
   std::unique_ptr<ZSTD_DCtx, FreeZstd> zstd_decoder;
 };

@@ -36,6 +36,13 @@ std::vector<Entry> FillLookup(const std::vector<uint8_t>& lengths, unsigned bits
   return lookup;
 }
 
+// The code words of these lengths, for symbols from `first` on.
+void FillCodes(const std::vector<uint8_t>& lengths, size_t first, CodeTable& codes) {
+  const std::vector<uint16_t> words = CodeWords(lengths);
+  const std::vector<uint8_t> bits = CodeBits(lengths);
+  for (size_t i = 0; i < lengths.size(); ++i) codes[first + i] = bits[i] > 0 ? MakeCode(words[i], bits[i]) : 0;
+}
+
 uint8_t HeldByteOfSymbol(const ClassMap& map, size_t symbol) {
   return symbol < map.coded_classes ? map.HeldByte(static_cast<unsigned>(symbol)) : map.EscapeMarker();
 }
@@ -111,23 +118,9 @@ void EncodeTable::FillTans() {
   tail_rounds = TailRounds(bit_sum);
 }
 
-void EncodeTable::FillHuffman() {
-  const std::vector<uint16_t> words = CodeWords(model.class_lengths);
-  const std::vector<uint8_t> bits = CodeBits(model.class_lengths);
-  for (size_t c = 0; c < words.size(); ++c) {
-    class_word[c] = bits[c] > 0 ? words[c] : 0;
-    class_bits[c] = bits[c];
-  }
-}
+void EncodeTable::FillHuffman() { FillCodes(model.class_lengths, 0, class_codes); }
 
-void EncodeTable::FillEscapes() {
-  const std::vector<uint16_t> words = CodeWords(model.escape_lengths);
-  const std::vector<uint8_t> bits = CodeBits(model.escape_lengths);
-  for (size_t i = 0; i < words.size(); ++i) {
-    escape_word[model.map.coded_classes + i] = bits[i] > 0 ? words[i] : 0;
-    escape_bits[model.map.coded_classes + i] = bits[i];
-  }
-}
+void EncodeTable::FillEscapes() { FillCodes(model.escape_lengths, model.map.coded_classes, escape_codes); }
 
 void EncodeTable::FillValues() {
   const ClassMap& map = model.map;
@@ -135,7 +128,7 @@ void EncodeTable::FillValues() {
   symbol_bits.fill(kNotCodableBits);
   for (unsigned c = 0; c < model.class_symbols(); ++c) {
     if (model.kind == CodecKind::kHuffman) {
-      if (model.class_lengths[c] > 0) symbol_bits[c] = class_bits[c];
+      if (model.class_lengths[c] > 0) symbol_bits[c] = class_codes[c] >> 16;
     } else if (auto frequency = std::ranges::count(model.state_class, c); frequency > 0) {
       symbol_bits[c] = std::log2(static_cast<double>(kStates) / static_cast<double>(frequency));
     }
@@ -150,8 +143,8 @@ void EncodeTable::FillValues() {
                          (!escapes || model.escape_lengths[class_number - map.coded_classes] > 0);
     classify.rank_of_value[value] = map.rank_of[value];
     classify.symbol_of_value[value] = codable ? static_cast<uint8_t>(symbol) : kNoSymbol;
-    cost_bits[value] =
-        !codable ? kNotCodableBits : symbol_bits[symbol] + map.raw_bits + (escapes ? escape_bits[class_number] : 0);
+    cost_bits[value] = !codable ? kNotCodableBits
+                                : symbol_bits[symbol] + map.raw_bits + (escapes ? escape_codes[class_number] >> 16 : 0);
   }
 }
 

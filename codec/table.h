@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "codec/class_map.h"
+#include "codec/code_writer.h"
 #include "codec/codec.h"
 #include "codec/kernels/kernels.h"
 
@@ -52,16 +53,12 @@ class EncodeTable {
   std::vector<uint8_t> serialized;
   ClassifyTables classify = {};
   std::array<double, 256> cost_bits;  // by byte value, estimate
-  // By class number, for those that escape.
-  std::array<uint16_t, 256> escape_word = {};
-  std::array<uint8_t, 256> escape_bits = {};
+  CodeTable escape_codes = {};        // by class number, for those that escape
   // kTans.
   TansEncodeTables tans = {};
   std::array<uint8_t, kMaxClasses> last_state = {};  // some state of each class symbol
   size_t tail_rounds = 0;                            // what streams with this table should have
-  // kHuffman, by class symbol.
-  std::array<uint16_t, kMaxClasses> class_word = {};
-  std::array<uint8_t, kMaxClasses> class_bits = {};
+  CodeTable class_codes = {};                        // kHuffman, by class symbol
 
  private:
   void FillTans();
