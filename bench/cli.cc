@@ -14,6 +14,7 @@ struct Subcommand {
 
 constexpr Subcommand kSubcommands[] = {
     {"codec", "decoders and encoders on ten kinds of weights, beside memcpy, zstd, Huffman and rANS", RunCodecCommand},
+    {"mount", "a model read through entrofs, squashfs and plain files, cold and warm", RunMountCommand},
 };
 
 void PrintHelp(std::ostream& out) {

@@ -14,5 +14,6 @@ int RunBench(const std::vector<std::string>& arguments, std::ostream& out, std::
 // One subcommand. `arguments` follow its name.
 using Command = int (*)(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 int RunCodecCommand(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
+int RunMountCommand(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 
 }  // namespace entrofs::bench
