@@ -39,6 +39,11 @@ class OutputDescriptor {
     return OkStatus();
   }
 
+  Status Sync() {
+    if (::fsync(fd_) != 0) return SystemError("cannot sync " + path_, errno);
+    return OkStatus();
+  }
+
   Status SetModeAndTime(uint32_t mode, int64_t mtime_ns) {
     if (::fchmod(fd_, mode & 0777) != 0) return SystemError("cannot set the mode of " + path_, errno);
     int64_t seconds = mtime_ns / 1'000'000'000;
@@ -85,7 +90,8 @@ Status ExtractFile(const archive::ArchiveReader& reader, const archive::VirtualF
   if (hash.Digest() != file.hash) {
     return Error{ErrorCode::kCorrupt, file.path + ": content does not match the hash in the index"};
   }
-  return output->SetModeAndTime(file.mode, file.mtime_ns);
+  ENTROFS_RETURN_IF_ERROR(output->SetModeAndTime(file.mode, file.mtime_ns));
+  return output->Sync();
 }
 
 }  // namespace

@@ -34,12 +34,25 @@ std::string WithoutTrailingSlashes(std::string path) {
   return path;
 }
 
-Status SyncToDisk(const std::string& folder) {
+// Makes the entries of a folder durable.
+Status SyncFolder(const std::string& folder) {
   int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return SystemError("cannot open " + folder, errno);
-  const int failed = ::syncfs(fd) != 0 ? errno : 0;
+  const int failed = ::fsync(fd) != 0 ? errno : 0;
   ::close(fd);
-  if (failed != 0) return SystemError("cannot sync " + folder, failed);
+  // Some file systems cannot sync folders; the files themselves are safe by then.
+  if (failed == EIO) return SystemError("cannot sync " + folder, failed);
+  return OkStatus();
+}
+
+// The same for all folders below and including this one.
+Status SyncFolders(const std::string& root) {
+  ENTROFS_RETURN_IF_ERROR(SyncFolder(root));
+  std::error_code code;
+  for (stdfs::recursive_directory_iterator it(root, code), end; !code && it != end; it.increment(code)) {
+    if (it->is_directory(code) && !it->is_symlink(code)) ENTROFS_RETURN_IF_ERROR(SyncFolder(it->path().string()));
+  }
+  if (code) return SystemError("cannot read " + root, code.value());
   return OkStatus();
 }
 
@@ -80,14 +93,14 @@ Status TemporaryDirectory::Commit() {
   const mode_t mask = ::umask(0);
   ::umask(mask);
   if (::chmod(path_.c_str(), 0777 & ~mask) != 0) return SystemError("cannot set the mode of " + path_, errno);
-  ENTROFS_RETURN_IF_ERROR(SyncToDisk(path_));
+  ENTROFS_RETURN_IF_ERROR(SyncFolders(path_));
   Registry& registry = TheRegistry();
   std::lock_guard lock(registry.mutex);
   if (registry.ended) return Error{ErrorCode::kCancelled, "interrupted"};
   if (std::rename(path_.c_str(), target_.c_str()) != 0) return SystemError("cannot create " + target_, errno);
   registry.paths.erase(path_);
   const std::string parent = stdfs::path(target_).parent_path().string();
-  return SyncToDisk(parent.empty() ? "." : parent);
+  return SyncFolder(parent.empty() ? "." : parent);
 }
 
 void TemporaryDirectory::RemoveAll() {

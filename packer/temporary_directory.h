@@ -19,7 +19,7 @@ class TemporaryDirectory {
 
   const std::string& path() const { return path_; }
 
-  // Writes everything to disk and gives the directory its final name.
+  // Gives the directory its final name, durably. Files in it must be synced already.
   Status Commit();
 
   // Removes every directory that was not committed, while other threads may still be filling them, and keeps them

@@ -1,0 +1,138 @@
+// The real entro-pack as a process: signals and kills leave no partial file.
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <random>
+#include <thread>
+
+#include "tests/cli/run_entro_pack.h"
+#include "tests/support/sample_checkpoint.h"
+#include "tests/support/temporary_folder.h"
+
+namespace entrofs {
+namespace {
+
+using testing_support::TemporaryFolder;
+using testing_support::WriteFile;
+
+class Process {
+ public:
+  explicit Process(std::vector<std::string> args) {
+    args.insert(args.begin(), std::string(ENTROFS_BIN_DIR) + "/entro-pack");
+    std::vector<char*> argv;
+    for (std::string& arg : args) argv.push_back(arg.data());
+    argv.push_back(nullptr);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      int null = ::open("/dev/null", O_RDWR);
+      for (int fd : {0, 1, 2}) ::dup2(null, fd);
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+  }
+  void Signal(int number) const { ::kill(pid_, number); }
+  int Wait() const {
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    return status;
+  }
+
+ private:
+  pid_t pid_;
+};
+
+void SleepFor(double milliseconds) {
+  std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(milliseconds));
+}
+
+// A checkpoint that takes a while.
+class EntroPackProcess : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string weights = testing_support::Weights("w", packer::Dtype::kBf16, {1024, 1024}, 1).bytes;
+    std::vector<testing_support::SampleTensor> tensors;
+    for (int i = 0; i < 8; ++i) {
+      weights[0] = static_cast<char>(i);
+      tensors.push_back({"w" + std::to_string(i), packer::Dtype::kBf16, {1024, 1024}, weights});
+    }
+    WriteFile(source_ + "/model.safetensors", testing_support::SafetensorsFile(tensors));
+  }
+
+  std::string FilesBeside() const {
+    std::string names;
+    for (const auto& entry : std::filesystem::directory_iterator(output_)) {
+      names += entry.path().filename().string() + " ";
+    }
+    return names;
+  }
+
+  TemporaryFolder folder_;
+  const std::string source_ = folder_.Path("source");
+  const std::string output_ = (std::filesystem::create_directory(folder_.Path("out")), folder_.Path("out"));
+  const std::string archive_ = output_ + "/a.entro";
+};
+
+TEST_F(EntroPackProcess, SignalsRemoveTheUnfinishedArchive) {
+  for (int number : {SIGINT, SIGTERM, SIGHUP}) {
+    Process process({"create", source_, "-o", archive_});
+    while (FilesBeside().empty()) SleepFor(1);
+    process.Signal(number);
+    const int status = process.Wait();
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) GTEST_SKIP() << "packing was faster than the signal";
+    EXPECT_TRUE(WIFSIGNALED(status));
+    EXPECT_EQ(WTERMSIG(status), number);
+    EXPECT_EQ(FilesBeside(), "");
+  }
+}
+
+TEST_F(EntroPackProcess, SignalsRemoveTheUnfinishedExtraction) {
+  const std::string archive = folder_.Path("a.entro");
+  ASSERT_EQ(testing_support::RunEntroPack({"create", source_, "-o", archive}).code, 0);
+  Process process({"extract", archive, output_ + "/target"});
+  while (FilesBeside().empty()) SleepFor(1);
+  process.Signal(SIGINT);
+  const int status = process.Wait();
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) GTEST_SKIP() << "extracting was faster than the signal";
+  EXPECT_EQ(WTERMSIG(status), SIGINT);
+  EXPECT_EQ(FilesBeside(), "");
+}
+
+TEST_F(EntroPackProcess, KillsNeverLeaveAPartialFileUnderTheFinalName) {
+  std::mt19937 random(1);
+  const std::string target = output_ + "/target";
+  for (int i = 0; i < 20; ++i) {
+    Process create({"create", source_, "-o", archive_, "--no-verify"});
+    SleepFor(random() % 300);
+    create.Signal(SIGKILL);
+    create.Wait();
+    if (std::filesystem::exists(archive_)) {
+      EXPECT_EQ(testing_support::RunEntroPack({"verify", archive_, "--source", source_}).code, 0);
+      std::filesystem::remove_all(target);
+      Process extract({"extract", archive_, target});
+      SleepFor(random() % 100);
+      extract.Signal(SIGKILL);
+      extract.Wait();
+      if (std::filesystem::exists(target)) {
+        EXPECT_EQ(testing_support::Difference(source_, target), "");
+      }
+    }
+    std::filesystem::remove_all(output_);
+    std::filesystem::create_directory(output_);
+  }
+}
+
+TEST_F(EntroPackProcess, ExitCodesReachTheShell) {
+  auto code = [](const std::vector<std::string>& args) { return WEXITSTATUS(Process(args).Wait()); };
+  EXPECT_EQ(code({"--help"}), 0);
+  EXPECT_EQ(code({"verify", "/nonexistent"}), 1);
+  EXPECT_EQ(code({"nonsense"}), 2);
+}
+
+}  // namespace
+}  // namespace entrofs

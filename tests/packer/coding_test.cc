@@ -1,0 +1,102 @@
+#include "packer/coding.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "packer/output_tensor.h"
+#include "tests/support/sample_checkpoint.h"
+
+namespace entrofs::packer {
+namespace {
+
+using codec::CodecKind;
+
+std::vector<uint8_t> ToBytes(const std::string& text) { return {text.begin(), text.end()}; }
+
+Coding Choose(const std::string& content, std::optional<Dtype> dtype, CodingOptions options = {}) {
+  ThreadPool pool(1);
+  std::vector<uint8_t> bytes = ToBytes(content);
+  Result<Measurement> measurement = Measure(*BytesInMemory(bytes), CandidateLayouts(dtype), pool);
+  return ChooseCoding(*measurement, bytes, options);
+}
+
+std::string Random(size_t count) {
+  std::mt19937 random(1);
+  std::string bytes(count, '\0');
+  for (char& c : bytes) c = static_cast<char>(random());
+  return bytes;
+}
+
+std::string Weights(Dtype dtype) { return testing_support::Weights("w", dtype, {256, 256}, 1).bytes; }
+
+TEST(ChooseCoding, CodesTheExponentsOfBf16AndStoresTheRest) {
+  Coding coding = Choose(Weights(Dtype::kBf16), Dtype::kBf16);
+  EXPECT_EQ(coding.layout, (codec::Layout{2, true}));
+  ASSERT_EQ(coding.planes.size(), 2u);
+  EXPECT_EQ(coding.planes[0].kind, CodecKind::kStored);
+  EXPECT_EQ(coding.planes[1].kind, CodecKind::kTans);
+  EXPECT_EQ(coding.CodecNames(), "stored+tans");
+}
+
+TEST(ChooseCoding, SeesThatF32WasBornBf16) {
+  std::string narrow = Weights(Dtype::kBf16);
+  std::string wide;
+  for (size_t i = 0; i < narrow.size(); i += 2) wide += std::string(2, '\0') + narrow.substr(i, 2);
+  Coding coding = Choose(wide, Dtype::kF32);
+  EXPECT_EQ(coding.layout.element_bytes, 4);
+  // Sixteen of 32 bits are known, and the others shrink as BF16 does.
+  EXPECT_LT(coding.entropy_bits / 8 / static_cast<double>(wide.size()), 0.36);
+}
+
+TEST(ChooseCoding, StoresWhatDoesNotGain) {
+  for (std::optional<Dtype> dtype : {std::optional<Dtype>(), std::optional(Dtype::kF32), std::optional(Dtype::kU8)}) {
+    Coding coding = Choose(Random(1 << 18), dtype);
+    EXPECT_EQ(coding.layout, codec::Layout{});
+    ASSERT_EQ(coding.planes.size(), 1u);
+    EXPECT_EQ(coding.planes[0].kind, CodecKind::kStored);
+  }
+}
+
+TEST(ChooseCoding, KnowsConstants) { EXPECT_EQ(Choose(std::string(4096, 'x'), Dtype::kU8).CodecNames(), "constant"); }
+
+TEST(ChooseCoding, TakesZstdWhereBytesRepeatInRuns) {
+  std::string block = Random(1000);
+  std::string repeated;
+  for (int i = 0; i < 100; ++i) repeated += block;
+  EXPECT_EQ(Choose(repeated, std::nullopt).CodecNames(), "zstd");
+}
+
+TEST(ChooseCoding, KeepsToTheCodecAskedFor) {
+  const std::string weights = Weights(Dtype::kBf16);
+  EXPECT_EQ(Choose(weights, Dtype::kBf16, {.codec = CodecChoice::kHuffman}).CodecNames(), "stored+huffman");
+  EXPECT_EQ(Choose(weights, Dtype::kBf16, {.codec = CodecChoice::kStored}).CodecNames(), "stored");
+  std::string repeated(100000, 'a');
+  repeated += "b";
+  EXPECT_EQ(Choose(repeated, Dtype::kU8, {.codec = CodecChoice::kTans}).CodecNames(), "tans");
+}
+
+TEST(SharedTables, GiveAllTensorsTheSameTable) {
+  ThreadPool pool(1);
+  SharedTables shared(CodecKind::kTans);
+  auto measure = [&](uint32_t seed) {
+    std::string bytes = testing_support::Weights("w", Dtype::kBf16, {256, 256}, seed).bytes;
+    return *Measure(*BytesInMemory(ToBytes(bytes)), CandidateLayouts(Dtype::kBf16), pool);
+  };
+  Measurement first = measure(1);
+  Measurement second = measure(2);
+  shared.Add(first.layouts[0]);
+  shared.Add(second.layouts[0]);
+  shared.Build();
+  CodingOptions options{.codec = CodecChoice::kTans, .shared = &shared};
+  EXPECT_EQ(ChooseCoding(first, {}, options).planes[1].table, ChooseCoding(second, {}, options).planes[1].table);
+  EXPECT_EQ(shared.Find({8, true}, 0), nullptr);
+}
+
+TEST(CodecChoice, NamesAreReadBack) {
+  for (const char* name : {"auto", "tans", "huffman", "stored"}) EXPECT_EQ(Name(*ParseCodecChoice(name)), name);
+  EXPECT_FALSE(ParseCodecChoice("zip").has_value());
+}
+
+}  // namespace
+}  // namespace entrofs::packer

@@ -1,0 +1,98 @@
+#include "packer/extract.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "packer/pack.h"
+#include "packer/temporary_directory.h"
+#include "packer/verify.h"
+#include "tests/support/sample_checkpoint.h"
+#include "tests/support/temporary_folder.h"
+
+namespace entrofs::packer {
+namespace {
+
+using testing::HasSubstr;
+using testing_support::Difference;
+using testing_support::ReadFile;
+using testing_support::TemporaryFolder;
+using testing_support::WriteFile;
+using testing_support::WriteLlama;
+
+class ExtractTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    WriteLlama(source_, Dtype::kBf16, false);
+    std::filesystem::permissions(source_ + "/tokenizer.json", std::filesystem::perms(0640));
+    Result<Checkpoint> checkpoint = OpenCheckpoint(source_);
+    ASSERT_TRUE(checkpoint.ok());
+    ASSERT_TRUE(Pack(LosslessTree(*checkpoint), archive_, {}, pool_, progress_).ok());
+  }
+
+  Status ExtractTo(const std::string& target) {
+    ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<archive::ArchiveReader> reader, OpenArchive(archive_));
+    return Extract(*reader, target, pool_, progress_);
+  }
+
+  TemporaryFolder folder_;
+  const std::string source_ = folder_.Path("source");
+  const std::string archive_ = folder_.Path("a.entro");
+  ThreadPool pool_{2};
+  NoProgress progress_;
+};
+
+TEST_F(ExtractTest, KeepsContentModesAndTimes) {
+  const std::string target = folder_.Path("target");
+  Status status = ExtractTo(target);
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  EXPECT_EQ(Difference(source_, target), "");
+  struct stat before, after;
+  ASSERT_EQ(::stat((source_ + "/tokenizer.json").c_str(), &before), 0);
+  ASSERT_EQ(::stat((target + "/tokenizer.json").c_str(), &after), 0);
+  EXPECT_EQ(after.st_mode & 0777, 0440u);
+  EXPECT_EQ(after.st_mtim.tv_sec, before.st_mtim.tv_sec);
+  EXPECT_EQ(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+}
+
+TEST_F(ExtractTest, TakesAnEmptyDirectoryOrATrailingSlash) {
+  const std::string target = folder_.Path("target");
+  std::filesystem::create_directory(target);
+  EXPECT_TRUE(ExtractTo(target + "//").ok());
+  EXPECT_EQ(Difference(source_, target), "");
+}
+
+TEST_F(ExtractTest, RefusesTargetsThatHoldSomething) {
+  WriteFile(folder_.Path("full/file"), "kept");
+  EXPECT_THAT(ExtractTo(folder_.Path("full")).error().message, HasSubstr("exists and is not empty"));
+  EXPECT_EQ(ReadFile(folder_.Path("full/file")), "kept");
+  EXPECT_THAT(ExtractTo(archive_).error().message, HasSubstr("is not a directory"));
+  EXPECT_FALSE(ExtractTo(folder_.Path("missing/target")).ok());
+}
+
+TEST_F(ExtractTest, LeavesNothingOfABrokenArchive) {
+  std::string bytes = ReadFile(archive_);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  WriteFile(archive_, bytes);
+  const size_t before = folder_.FileCount();
+  Status status = ExtractTo(folder_.Path("target"));
+  ASSERT_FALSE(status.ok());
+  EXPECT_THAT(status.error().message, HasSubstr("model.safetensors"));
+  EXPECT_EQ(folder_.FileCount(), before);
+}
+
+TEST(TemporaryDirectory, GoesWithAllInItUnlessCommitted) {
+  TemporaryFolder folder;
+  {
+    auto directory = TemporaryDirectory::Create(folder.Path("d"));
+    ASSERT_TRUE(directory.ok());
+    WriteFile((*directory)->path() + "/a/b", "x");
+    EXPECT_EQ(folder.FileCount(), 1u);
+  }
+  EXPECT_EQ(folder.FileCount(), 0u);
+}
+
+}  // namespace
+}  // namespace entrofs::packer

@@ -1,0 +1,41 @@
+#include "packer/shard_index.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace entrofs::packer {
+namespace {
+
+constexpr const char* kIndex =
+    R"({"metadata":{"total_size":10,"note":"kept"},"weight_map":{"a":"1.safetensors","b":"2.safetensors",)"
+    R"("c":"1.safetensors"},"extra":[1]})";
+
+TEST(ShardIndex, NamesItsShards) {
+  Result<std::set<std::string>> shards = ShardsOf(kIndex);
+  ASSERT_TRUE(shards.ok());
+  EXPECT_EQ(*shards, (std::set<std::string>{"1.safetensors", "2.safetensors"}));
+  EXPECT_TRUE(IsShardIndex("x/model.safetensors.index.json"));
+  EXPECT_FALSE(IsShardIndex("index.json"));
+}
+
+TEST(ShardIndex, IsRewrittenWithNewNamesAndSize) {
+  Renames renames;
+  renames["1.safetensors"]["a"] = {"a_packed", "a_scale"};
+  renames["1.safetensors"]["b"] = {"never: b is in the other shard"};
+  Result<std::string> text = RewriteShardIndex(kIndex, renames, 7);
+  ASSERT_TRUE(text.ok());
+  EXPECT_EQ(nlohmann::json::parse(*text), nlohmann::json::parse(R"({"metadata":{"total_size":7,"note":"kept"},
+      "weight_map":{"a_packed":"1.safetensors","a_scale":"1.safetensors","b":"2.safetensors","c":"1.safetensors"},
+      "extra":[1]})"));
+}
+
+TEST(ShardIndex, RefusesWhatIsNotOne) {
+  for (const char* bad : {"", "[]", "{}", R"({"weight_map":[]})", R"({"weight_map":{"a":1}})"}) {
+    EXPECT_FALSE(ShardsOf(bad).ok()) << bad;
+    EXPECT_FALSE(RewriteShardIndex(bad, {}, 0).ok()) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace entrofs::packer
