@@ -68,17 +68,21 @@ class OutputDescriptor {
   const int fd_;
 };
 
-Status MakeDirectories(const stdfs::path& path) {
-  std::error_code code;
-  stdfs::create_directories(path, code);
-  if (code) return SystemError("cannot create " + path.string(), code.value());
+// Creates the directories of `relative` below `root`. Never `root` itself: once removed it stays so.
+Status MakeDirectories(const stdfs::path& root, const stdfs::path& relative) {
+  stdfs::path path = root;
+  for (const stdfs::path& part : relative) {
+    path /= part;
+    if (::mkdir(path.c_str(), 0777) != 0 && errno != EEXIST)
+      return SystemError("cannot create " + path.string(), errno);
+  }
   return OkStatus();
 }
 
 Status ExtractFile(const archive::ArchiveReader& reader, const archive::VirtualFile& file, const stdfs::path& folder,
                    ThreadPool& pool, Progress& progress) {
   const stdfs::path path = folder / file.path;
-  ENTROFS_RETURN_IF_ERROR(MakeDirectories(path.parent_path()));
+  ENTROFS_RETURN_IF_ERROR(MakeDirectories(folder, stdfs::path(file.path).parent_path()));
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<OutputDescriptor> output, OutputDescriptor::Create(path.string()));
   StreamHash128 hash;
   ENTROFS_RETURN_IF_ERROR(StreamFile(reader, file, pool, [&](StreamedSegment segment) -> Status {
@@ -103,7 +107,7 @@ Status Extract(const archive::ArchiveReader& reader, const std::string& target, 
   progress.Start("extracting", total);
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<TemporaryDirectory> directory, TemporaryDirectory::Create(target));
   for (const std::string& path : index.directories) {
-    ENTROFS_RETURN_IF_ERROR(MakeDirectories(stdfs::path(directory->path()) / path));
+    ENTROFS_RETURN_IF_ERROR(MakeDirectories(directory->path(), path));
   }
   for (const archive::VirtualFile& file : index.files) {
     ENTROFS_RETURN_IF_ERROR(ExtractFile(reader, file, directory->path(), pool, progress));

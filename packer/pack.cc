@@ -7,6 +7,7 @@
 
 #include "archive/archive_writer.h"
 #include "packer/measure.h"
+#include "packer/unfinished.h"
 #include "packer/unit.h"
 #include "packer/verify.h"
 
@@ -235,7 +236,7 @@ class Packer {
 
 Result<PackResult> Pack(const OutputTree& tree, const std::string& output_path, const PackOptions& options,
                         ThreadPool& pool, Progress& progress) {
-  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<NewFile> file, CreateFile(output_path));
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<NewFile> file, CreateUnfinishedFile(output_path));
   return Packer(tree, options, pool, progress, std::move(file)).Run();
 }
 

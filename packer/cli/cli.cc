@@ -8,9 +8,8 @@
 #include <iostream>
 #include <thread>
 
-#include "base/file.h"
 #include "packer/cli/command.h"
-#include "packer/temporary_directory.h"
+#include "packer/unfinished.h"
 
 namespace entrofs::packer {
 namespace {
@@ -67,8 +66,7 @@ void WatchSignals(sigset_t signals) {
   int signal_number = 0;
   while (sigwait(&signals, &signal_number) != 0) {
   }
-  RemoveUncommittedFiles();
-  TemporaryDirectory::RemoveAll();
+  RemoveUnfinished();
   ::signal(signal_number, SIG_DFL);
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   ::kill(::getpid(), signal_number);

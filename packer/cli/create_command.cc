@@ -18,6 +18,9 @@ struct CreateOptions {
   std::string source;
   std::string output;
   std::string quant = "none";
+  uint32_t group_size = 128;
+  bool symmetric = false;
+  double bits_per_weight = 0;
   std::vector<std::string> include;
   std::vector<std::string> exclude;
   std::string codec = "auto";
@@ -35,16 +38,31 @@ constexpr const char* kFooter =
     "examples:\n"
     "  entro-pack create ./model -o model.entro                        byte for byte, about 2/3 of a BF16 model\n"
     "  entro-pack create ./model -o model.entro --quant uint8          EntroLLM's 8 bits per tensor\n"
+    "  entro-pack create ./model -o model.entro --bits-per-weight 3.5  the least error at this size\n"
     "  entro-pack create ./model -o model.entro --quant uint4 --exclude '*.down_proj.weight'\n"
     "  entro-pack create adapter.safetensors -o adapter.entro --json\n";
 
 void Describe(CLI::App& app, CreateOptions& options) {
   app.add_option("SRC", options.source, "Checkpoint directory or .safetensors file")->required();
   app.add_option("-o,--output", options.output, "The archive to write")->required()->type_name("FILE");
-  app.add_option("--quant", options.quant,
-                 "none: lossless; uint8, uint4: quantize the weights of linear layers per tensor, written as a\n"
-                 "compressed-tensors checkpoint")
-      ->check(CLI::IsMember({"none", "uint8", "uint4"}));
+  CLI::Option* quant =
+      app.add_option("--quant", options.quant,
+                     "none: lossless. Or how to quantize the weights of linear layers, in the forms of\n"
+                     "compressed-tensors: uint8, uint4 (EntroLLM, one scale per tensor), int8-tensor,\n"
+                     "int8-channel, uint4-group")
+          ->type_name("SCHEME")
+          ->check(CLI::IsMember({"none", "uint8", "uint4", "int8-tensor", "int8-channel", "uint4-group"}));
+  CLI::Option* rate =
+      app.add_option("--bits-per-weight", options.bits_per_weight,
+                     "Quantize for this many bits per weight in the archive, one step for all tensors:\n"
+                     "the least error for the size")
+          ->type_name("BITS")
+          ->check(CLI::Range(0.5, 8.0));
+  rate->excludes(quant);
+  app.add_option("--group-size", options.group_size, "Of uint4-group: weights that share a scale: 32, 64 or 128")
+      ->type_name("N")
+      ->check(CLI::IsMember({32, 64, 128}));
+  app.add_flag("--symmetric", options.symmetric, "Of uint4-group: zero is always the middle code");
   app.add_option("--include", options.include, "Quantize tensors of this name too (* and ? match; may be repeated)")
       ->type_name("PATTERN")
       ->expected(1)
@@ -92,15 +110,20 @@ Status CheckOutputPlace(const CreateOptions& options) {
   return OkStatus();
 }
 
+std::string SchemeName(const CreateOptions& options) { return options.bits_per_weight > 0 ? "rate" : options.quant; }
+
 Result<OutputTree> BuildTree(const CreateOptions& options, ThreadPool& pool) {
-  std::optional<quantize::Scheme> scheme = quantize::ParseScheme(options.quant);
+  std::optional<quantize::Scheme> scheme = quantize::ParseScheme(SchemeName(options));
   if (!scheme && !(options.include.empty() && options.exclude.empty())) {
-    return Usage("--include and --exclude choose what to quantize: they need --quant");
+    return Usage("--include and --exclude choose what to quantize: they need --quant or --bits-per-weight");
   }
   ENTROFS_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.source));
   if (!scheme) return LosslessTree(checkpoint);
   quantize::Options quantization;
   quantization.scheme = *scheme;
+  quantization.group_size = options.group_size;
+  quantization.symmetric = options.symmetric;
+  if (options.bits_per_weight > 0) quantization.bits_per_weight = options.bits_per_weight;
   quantization.include = options.include;
   quantization.exclude = options.exclude;
   return QuantizedTree(checkpoint, quantization, pool);
@@ -122,7 +145,7 @@ Status Create(const CreateOptions& options, const Streams& streams) {
   pack.codec = *ParseCodecChoice(options.codec);
   pack.one_table_per_archive = options.tables == "archive";
   pack.verify = options.verify;
-  pack.quant = options.quant;
+  pack.quant = SchemeName(options);
   ENTROFS_ASSIGN_OR_RETURN(pack.segment_bytes, ParseSegmentSize(options.segment_size));
   ENTROFS_RETURN_IF_ERROR(CheckOutputPlace(options));
   const auto start = std::chrono::steady_clock::now();

@@ -138,6 +138,26 @@ TEST(EntroPack, IncludeAndExcludeChooseWhatIsQuantized) {
   EXPECT_THAT(create.out, HasSubstr("quantized: 7 tensors by uint4"));
 }
 
+TEST(EntroPack, EverySchemeIsInReach) {
+  TemporaryFolder folder;
+  WriteLlama(folder.Path("source"), Dtype::kBf16, true);
+  const std::vector<std::vector<std::string>> choices = {
+      {"--quant", "uint8"},        {"--quant", "uint4"},
+      {"--quant", "int8-tensor"},  {"--quant", "int8-channel"},
+      {"--quant", "uint4-group"},  {"--quant", "uint4-group", "--group-size", "32", "--symmetric"},
+      {"--bits-per-weight", "4.5"}};
+  for (const std::vector<std::string>& choice : choices) {
+    std::vector<std::string> args = {"create", folder.Path("source"), "-o", folder.Path("a")};
+    args.insert(args.end(), choice.begin(), choice.end());
+    CliResult create = RunEntroPack(args);
+    ASSERT_EQ(create.code, 0) << create.err;
+    EXPECT_THAT(create.out, HasSubstr("quantized: 14 tensors by ")) << choice[1];
+  }
+  ExpectOneLineError(RunEntroPack({"create", "x", "-o", "y", "--quant", "uint8", "--bits-per-weight", "3"}), 2,
+                     "--bits-per-weight");
+  ExpectOneLineError(RunEntroPack({"create", "x", "-o", "y", "--bits-per-weight", "99"}), 2, "--bits-per-weight");
+}
+
 TEST(EntroPack, VerifyNamesWhatIsBadAndFails) {
   TemporaryFolder folder;
   const std::string archive = folder.Path("a.entro");
