@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 namespace entrofs::packer {
 namespace {
@@ -37,10 +38,13 @@ struct PlaneChoice {
   double bytes = 0;
 };
 
-// The share of its size that each plane of `sample` keeps under zstd.
-std::vector<double> ZstdRatios(const Layout& layout, ByteSpan sample) {
+// The bytes of each plane of `sample` under zstd, over those of its order-0 entropy: both of the same bytes, so that a
+// sample that is easier to code than the rest does not speak for zstd.
+std::vector<double> ZstdOverEntropy(const Layout& layout, ByteSpan sample) {
   const size_t plane_count = layout.plane_count();
   const double plane_bytes = static_cast<double>(sample.size() / plane_count);
+  std::vector<Histogram> histograms(plane_count);
+  codec::CountPlanes(layout, sample, histograms);
   std::vector<double> ratios;
   codec::Scratch scratch;
   std::vector<uint8_t> out;
@@ -53,7 +57,8 @@ std::vector<double> ZstdRatios(const Layout& layout, ByteSpan sample) {
     };
     const double without = encoded_bytes();
     planes[p].kind = CodecKind::kZstd;
-    ratios.push_back(plane_bytes == 0 ? 1 : 1 - (without - encoded_bytes()) / plane_bytes);
+    const double entropy_bytes = codec::EntropyBits(histograms[p]) / 8;
+    ratios.push_back(entropy_bytes == 0 ? 1 : (plane_bytes - (without - encoded_bytes())) / entropy_bytes);
   }
   return ratios;
 }
@@ -64,8 +69,9 @@ class Chooser {
 
   // The best coding in this layout and its size in bytes.
   std::pair<Coding, double> ForLayout(const LayoutCounts& counts) const {
-    std::vector<double> zstd_ratios(counts.planes.size(), 1.0);
-    if (options_.codec == CodecChoice::kAuto && !sample_.empty()) zstd_ratios = ZstdRatios(counts.layout, sample_);
+    // Without a sample, more than any other choice.
+    std::vector<double> zstd_ratios(counts.planes.size(), std::numeric_limits<double>::infinity());
+    if (options_.codec == CodecChoice::kAuto && !sample_.empty()) zstd_ratios = ZstdOverEntropy(counts.layout, sample_);
     Coding coding{counts.layout, {}, counts.EntropyBits()};
     double bytes = 0;
     for (size_t p = 0; p < counts.planes.size(); ++p) {
@@ -85,9 +91,8 @@ class Chooser {
     if (IsOneValue(histogram)) return {{CodecKind::kConstant, nullptr}, 1};
     PlaneChoice coded = Coded(counts.layout, plane, histogram);
     if (coded.bytes < plain * (1 - kLeastGain)) best = std::move(coded);
-    if (zstd_ratio * plain < best.bytes - plain * kLeastZstdGain) {
-      best = {{CodecKind::kZstd, nullptr}, zstd_ratio * plain};
-    }
+    const double zstd_bytes = zstd_ratio * codec::EntropyBits(histogram) / 8;
+    if (zstd_bytes < best.bytes - plain * kLeastZstdGain) best = {{CodecKind::kZstd, nullptr}, zstd_bytes};
     return best;
   }
 

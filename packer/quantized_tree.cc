@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "packer/quantize/archive_estimate.h"
 #include "packer/quantize/quantization_config.h"
 #include "packer/safetensors.h"
 #include "packer/shard_index.h"
@@ -49,6 +50,12 @@ class Quantizer {
 
   Status PlanAll() {
     ENTROFS_ASSIGN_OR_RETURN(std::vector<Group> groups, FindGroups());
+    if (options_.archive_bytes) {
+      if (groups.size() > 1) {
+        return Error{ErrorCode::kInvalidArgument, "a size can be shared out only among the shards of one model"};
+      }
+      ENTROFS_RETURN_IF_ERROR(EstimateOtherFiles());
+    }
     for (const Group& group : groups) {
       Status status = PlanGroup(group);
       if (!status) return std::move(status.error()).WithContext(group.front()->path);
@@ -57,6 +64,17 @@ class Quantizer {
       if (by_path_.contains(folder + "config.json")) continue;
       tree_.warnings.push_back((folder.empty() ? checkpoint_.root : folder) +
                                ": has no config.json to say how the tensors are quantized");
+    }
+    return OkStatus();
+  }
+
+  // What a size asked for has to hold besides tensors.
+  Status EstimateOtherFiles() {
+    for (const CheckpointFile& file : checkpoint_.files) {
+      if (file.header) continue;
+      Result<double> bytes = quantize::EstimateArchiveBytes(*file.file, std::nullopt, pool_);
+      if (!bytes) return std::move(bytes.error()).WithContext(file.path);
+      options_.other_bytes += *bytes;
     }
     return OkStatus();
   }
@@ -177,7 +195,7 @@ class Quantizer {
   }
 
   const Checkpoint& checkpoint_;
-  const quantize::Options& options_;
+  quantize::Options options_;
   ThreadPool& pool_;
   std::map<std::string, const CheckpointFile*> by_path_;
   std::map<const CheckpointFile*, Replacements> outputs_;  // of files that change

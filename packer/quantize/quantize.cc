@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <set>
 
+#include "base/units.h"
+#include "packer/quantize/archive_estimate.h"
 #include "packer/quantize/candidate.h"
 #include "packer/quantize/eligibility.h"
 #include "packer/quantize/layout.h"
@@ -91,28 +93,53 @@ std::shared_ptr<const QuantizedMatrix> Fit(const Options& options, const Candida
                                            std::move(affines));
 }
 
-// Gives all candidates with a layout their matrices and error figures.
-Status FitAll(const Options& options, std::vector<Candidate>& candidates, ThreadPool& pool, Plan& plan) {
-  if (options.scheme != Scheme::kRate) {
-    for (Candidate& candidate : candidates) {
-      if (candidate.layout) candidate.matrix = Fit(options, candidate);
-    }
-    return MeasureErrors(candidates, pool);
+// What the quantized weights may take so that the archive has the size asked for.
+Result<double> BitsLeft(const Options& options, const std::vector<Candidate>& candidates,
+                        std::span<const OutputTensor> tensors, ThreadPool& pool) {
+  std::vector<bool> quantized(tensors.size());
+  for (const Candidate& candidate : candidates) quantized[candidate.index] = candidate.layout.has_value();
+  double kept_bytes = options.other_bytes;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (quantized[i]) continue;
+    Result<double> bytes = EstimateArchiveBytes(*tensors[i].bytes, tensors[i].dtype, pool);
+    if (!bytes) return std::move(bytes.error()).WithContext(tensors[i].name);
+    kept_bytes += *bytes;
   }
+  const double left = static_cast<double>(*options.archive_bytes) - kept_bytes;
+  if (left > 0) return 8 * left;
+  return Error{ErrorCode::kInvalidArgument, "a size of " + FormatBytes(*options.archive_bytes) +
+                                                " is too small: what is not quantized takes " +
+                                                FormatBytes(static_cast<uint64_t>(kept_bytes)) + " already"};
+}
+
+// Fits steps to the rate or size asked for.
+Status FitRate(const Options& options, std::span<const OutputTensor> tensors, std::vector<Candidate>& candidates,
+               ThreadPool& pool, Plan& plan) {
   double weights = 0;
   for (const Candidate& candidate : candidates) {
     if (candidate.layout) weights += static_cast<double>(candidate.shape.element_count());
   }
-  const double target = options.bits_per_weight * weights;
+  double target = options.bits_per_weight * weights;
+  if (options.archive_bytes) {
+    ENTROFS_ASSIGN_OR_RETURN(target, BitsLeft(options, candidates, tensors, pool));
+  }
   ENTROFS_ASSIGN_OR_RETURN(double bits, FitToRate(target, candidates, pool));
-  if (std::abs(bits - target) > kRateTolerance * target) {
+  if (weights > 0 && std::abs(bits - target) > kRateTolerance * target) {
     std::array<char, 128> text;
     std::snprintf(text.data(), text.size(),
                   "quantized weights take %.3f bits, not %.3f, which 8-bit codes cannot reach", bits / weights,
-                  options.bits_per_weight);
+                  target / weights);
     plan.warnings.push_back(text.data());
   }
   return OkStatus();
+}
+
+// Gives all candidates with a layout their matrices and error figures.
+Status FitRanges(const Options& options, std::vector<Candidate>& candidates, ThreadPool& pool) {
+  for (Candidate& candidate : candidates) {
+    if (candidate.layout) candidate.matrix = Fit(options, candidate);
+  }
+  return MeasureErrors(candidates, pool);
 }
 
 Status CheckOptions(const Options& options) {
@@ -172,7 +199,8 @@ Result<Plan> PlanQuantization(const Options& options, std::span<const OutputTens
       plan.warnings.push_back(candidate.input->name + ": " + problem);
     }
   }
-  ENTROFS_RETURN_IF_ERROR(FitAll(options, candidates, pool, plan));
+  ENTROFS_RETURN_IF_ERROR(options.scheme == Scheme::kRate ? FitRate(options, tensors, candidates, pool, plan)
+                                                          : FitRanges(options, candidates, pool));
 
   for (const OutputTensor& tensor : tensors) plan.tensors.push_back({{tensor}, std::nullopt});
   for (Candidate& candidate : candidates) {

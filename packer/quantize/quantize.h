@@ -38,6 +38,10 @@ struct Options {
   bool symmetric = false;
   // Of kRate: what a quantized weight takes in the archive, with scales, tables and checksums, coded with tans.
   double bits_per_weight = 4;
+  // Of kRate: instead of bits_per_weight, the size of the whole archive, of which `other_bytes` go to what is not in
+  // `tensors`.
+  std::optional<uint64_t> archive_bytes = std::nullopt;
+  double other_bytes = 0;
 };
 
 // The way a matrix is written: what a config group says of its weights.

@@ -50,22 +50,27 @@ std::vector<OutputTensor> Model(Dtype dtype, uint64_t rows, uint64_t columns) {
   return tensors;
 }
 
-// Bits in an archive: segments of 256 KiB with their checksums and places, and a table per tensor.
+// Bits in an archive: segments of 256 KiB with their checksums and places, and a table per plane.
 double ArchiveBits(const std::vector<OutputTensor>& outputs) {
   double bytes = 0;
   for (const OutputTensor& output : outputs) {
+    const codec::Layout layout = output.dtype == Dtype::kBf16 ? codec::Layout{2, true} : codec::Layout{};
     std::vector<uint8_t> plain = ReadAll(output);
-    codec::Histogram histogram{};
-    codec::CountBytes(plain, histogram);
-    codec::PlaneEncoder plane{codec::CodecKind::kTans, codec::BuildTable(codec::CodecKind::kTans, histogram)};
+    std::vector<codec::Histogram> histograms(layout.plane_count());
+    codec::CountPlanes(layout, plain, histograms);
+    std::vector<codec::PlaneEncoder> planes;
+    for (const codec::Histogram& histogram : histograms) {
+      planes.push_back({codec::CodecKind::kTans, codec::BuildTable(codec::CodecKind::kTans, histogram)});
+      bytes += static_cast<double>(codec::SerializedTable(*planes.back().table).size());
+    }
     codec::Scratch scratch;
     std::vector<uint8_t> coded;
     for (size_t at = 0; at < plain.size(); at += codec::kDefaultSegmentBytes) {
       size_t size = std::min(codec::kDefaultSegmentBytes, plain.size() - at);
-      codec::EncodeSegment({}, {&plane, 1}, ByteSpan(plain).subspan(at, size), scratch, coded);
+      codec::EncodeSegment(layout, planes, ByteSpan(plain).subspan(at, size), scratch, coded);
       bytes += 12;
     }
-    bytes += static_cast<double>(coded.size() + codec::SerializedTable(*plane.table).size());
+    bytes += static_cast<double>(coded.size());
   }
   return 8 * bytes;
 }
@@ -144,6 +149,25 @@ TEST(Rate, WarnsOfRatesThatEightBitCodesCannotReach) {
   ASSERT_EQ(plan.warnings.size(), 1u);
   EXPECT_NE(plan.warnings[0].find("not 8.000"), std::string::npos) << plan.warnings[0];
   EXPECT_GT(plan.error.SqnrDb(), 35);
+}
+
+TEST(Rate, SizesLeaveRoomForWhatIsNotQuantized) {
+  std::vector<OutputTensor> model = Model(Dtype::kBf16, 512, 1024);
+  model[0].name = model[0].belongs_to = "lm_head.weight";
+  ThreadPool pool(2);
+  Options options = Rate(4);
+  options.other_bytes = 100'000;
+  options.archive_bytes = 1'600'000;
+  Plan plan = MustPlan(options, model);
+  EXPECT_TRUE(plan.warnings.empty());
+  double bytes = options.other_bytes;
+  for (const TensorPlan& tensor : plan.tensors) bytes += ArchiveBits(tensor.outputs) / 8;
+  EXPECT_NEAR(bytes, 1.6e6, 0.005 * 1.6e6);
+
+  options.archive_bytes = 200'000;
+  Result<Plan> too_small = PlanQuantization(options, model, pool);
+  ASSERT_FALSE(too_small.ok());
+  EXPECT_EQ(too_small.error().code, ErrorCode::kInvalidArgument);
 }
 
 TEST(Rate, RefusesRatesOutOfRange) {
