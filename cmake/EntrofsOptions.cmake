@@ -2,6 +2,7 @@
 
 option(ENTROFS_BUILD_TESTS "Build the tests" ON)
 option(ENTROFS_BUILD_BENCH "Build entro-bench" ON)
+option(ENTROFS_CODEC_ONLY "Build only base and codec, and their tests: what needs few libraries (cross-compiling)" OFF)
 option(ENTROFS_WERROR "Treat warnings as errors (CI sets it)" OFF)
 option(ENTROFS_ASSERTIONS "Keep assert() in optimized builds" OFF)
 set(ENTROFS_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")

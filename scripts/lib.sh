@@ -38,6 +38,30 @@ run_ctest() {
   return "$status"
 }
 
+# What testing the codec for aarch64 needs and this machine lacks, one a line.
+missing_for_aarch64() {
+  local tool library
+  for tool in aarch64-linux-gnu-g++ qemu-aarch64; do
+    command -v "$tool" >/dev/null || echo "$tool"
+  done
+  for library in libgtest.a libgmock.a libzstd.so libxxhash.so; do
+    [ -e "/usr/lib/aarch64-linux-gnu/$library" ] || echo "arm64 $library"
+  done
+}
+
+# test_aarch64 [CMAKE_ARGUMENT...]: cross-compiles base and codec and runs their tests, those of the NEON kernels among
+# them, under qemu-user. Says so and counts one as skipped where something is missing.
+test_aarch64() {
+  local missing
+  missing=$(missing_for_aarch64)
+  if [ -n "$missing" ]; then
+    say "aarch64 tests skipped: no ${missing//$'\n'/, no } (scripts/install-deps --cross installs what they need)"
+    skipped_count=$((skipped_count + 1))
+    return 0
+  fi
+  build aarch64 "$@" && run_ctest aarch64
+}
+
 print_totals() {
   local line="$passed_count passed, $failed_count failed"
   [ "$skipped_count" -eq 0 ] || line+=", $skipped_count skipped"

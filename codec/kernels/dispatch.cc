@@ -47,6 +47,9 @@ const std::vector<Kernels>& SupportedSets() {
     if (CpuHasAvx512()) supported.push_back(Complete(kAvx512Kernels));
     if (CpuHasAvx2()) supported.push_back(Complete(kAvx2Kernels));
 #endif
+#ifdef ENTROFS_NEON_KERNELS
+    supported.push_back(Complete(kNeonKernels));
+#endif
     supported.push_back(kScalarKernels);
     return supported;
   }();

@@ -134,6 +134,7 @@ struct Kernels {
 extern const Kernels kScalarKernels;  // the reference
 extern const Kernels kAvx512Kernels;  // needs F, BW, DQ, VL, VBMI, VBMI2, BMI1, BMI2
 extern const Kernels kAvx2Kernels;    // needs AVX2, BMI1, BMI2, POPCNT
+extern const Kernels kNeonKernels;    // every aarch64
 
 // The set in use.
 const Kernels& Active();
