@@ -120,17 +120,40 @@ const uint8_t* DecodeTansRound(const StateWords& words, TansLanes& lanes, const 
   return main;
 }
 
+// Bit i is set when byte i of the 64 at `bytes` is `value`.
+uint64_t FindByte(const uint8_t* bytes, uint8_t value) {
+  uint64_t found = 0;
+  for (unsigned i = 0; i < 8; ++i) {
+    const uint64_t differs = LoadWord(bytes + 8 * i) ^ EachByte(value);
+    // The top bit of each byte that is zero; then those eight bits side by side.
+    const uint64_t zero = ~(((differs & EachByte(0x7f)) + EachByte(0x7f)) | differs) & EachByte(0x80);
+    found |= ((zero >> 7) * uint64_t{0x0102040810204080} >> 56) << (8 * i);
+  }
+  return found;
+}
+
+// Index of the lowest bit of `mask`, 64 if there is none.
+unsigned LowestBit(uint64_t mask) { return mask == 0 ? 64 : static_cast<unsigned>(__builtin_ctzll(mask)); }
+
+// Replaces the markers of one round. Without branches for up to three in 64 bytes, because where they are cannot be
+// predicted: a patch past the last marker lands on the byte after the 64, which is put back.
 bool PatchEscapes(uint8_t marker, StreamCursor& cursor, uint8_t* held) {
+  uint64_t found[kRoundBytes / 64];
+  for (unsigned i = 0; i < kRoundBytes / 64; ++i) found[i] = FindByte(held + 64 * i, marker);
   const uint8_t* escapes = cursor.escapes;
-  for (size_t i = 0; i < kRoundBytes; i += sizeof(uint64_t)) {
-    const uint64_t differs = LoadWord(held + i) ^ EachByte(marker);
-    // Nonzero if and only if a byte of `differs` is zero; few words have one.
-    if (((differs - EachByte(0x01)) & ~differs & EachByte(0x80)) == 0) continue;
-    for (size_t j = i; j < i + sizeof(uint64_t); ++j) {
-      if (held[j] != marker) continue;
-      if (escapes == cursor.escapes_end) return false;
-      held[j] = *escapes++;
+  for (unsigned i = 0; i < kRoundBytes / 64; ++i) {
+    uint8_t* const bytes = held + 64 * i;
+    uint64_t mask = found[i];
+    const uint8_t after = bytes[64];
+#pragma GCC unroll 3
+    for (unsigned j = 0; j < 3; ++j) {
+      bytes[LowestBit(mask)] = *escapes;
+      escapes += mask != 0;
+      mask &= mask - 1;
     }
+    bytes[64] = after;
+    for (; mask != 0; mask &= mask - 1) bytes[LowestBit(mask)] = *escapes++;
+    if (escapes > cursor.escapes_end) return false;
   }
   cursor.escapes = escapes;
   return true;
