@@ -53,7 +53,7 @@ TEST_P(Golden, IsMadeAgainByteForByte) {
     GTEST_SKIP() << "made with another version of zstd, which may compress otherwise";
   }
   EXPECT_TRUE(testing_support::Pack(golden().sample) == ArchiveBytes())
-      << "the encoder changed: if that is meant and the archive on record is still read, run make-golden";
+      << "the encoder changed: if that is meant and the archive on record is still read, build the target update-golden";
 }
 
 INSTANTIATE_TEST_SUITE_P(Archives, Golden, testing::Range<size_t>(0, GoldenSamples().size()), [](const auto& p) {
