@@ -46,6 +46,7 @@ class EntrofsServer : public FileServer {
     if (!ready.Poll() || served.HasEnded()) return NotMounted(served, "entrofs");
     return served;
   }
+  uint64_t bytes_to_cache() const override { return model_.plain_bytes; }
 
  private:
   const SampleModel model_;
@@ -64,6 +65,7 @@ class SquashfsServer : public FileServer {
     return ServedFile(file_, mount_point_, std::nullopt);
   }
   bool is_squashfs() const override { return true; }
+  uint64_t bytes_to_cache() const override { return file_.bytes; }
 
  protected:
   const ModelFile file_;
@@ -94,6 +96,7 @@ class PlainServer : public FileServer {
 
   Result<ServedFile> Serve() override { return ServedFile({copy_.path(), model_.plain_bytes, model_.weights_begin}); }
   bool is_plain() const override { return true; }
+  uint64_t bytes_to_cache() const override { return 0; }
 
  private:
   const SampleModel model_;

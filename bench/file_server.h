@@ -44,6 +44,8 @@ class FileServer {
   virtual Result<ServedFile> Serve() = 0;
   // Whether it is a plain file, which is always cached.
   virtual bool is_plain() const { return false; }
+  // How much page cache reading it takes; 0 when it is there already.
+  virtual uint64_t bytes_to_cache() const = 0;
   // Whether others are compared with it as "squashfs".
   virtual bool is_squashfs() const { return false; }
 

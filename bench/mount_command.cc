@@ -234,10 +234,8 @@ Status Run(const MountBenchOptions& options, std::ostream& out, std::ostream& er
     const bool asked = std::count(options.tests.begin(), options.tests.end(), pattern.name) > 0;
     if (options.tests.empty() || asked) patterns.push_back(&pattern);
   }
-  const MountRaceOptions race_options{.rounds = options.rounds,
-                                      .archive_path = model.archive_path,
-                                      .pretouch_bytes = 3 * model.plain_bytes,
-                                      .warm = options.warm};
+  const MountRaceOptions race_options{
+      .rounds = options.rounds, .archive_path = model.archive_path, .warm = options.warm};
   ENTROFS_ASSIGN_OR_RETURN(MountRace race, RunMountRace(servers, patterns, race_options, err));
   if (options.json) {
     PrintMountJson(race, out);

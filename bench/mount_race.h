@@ -37,7 +37,6 @@ inline constexpr char kDecodeSystem[] = "decode-only";
 struct MountRaceOptions {
   int rounds = 5;
   std::string archive_path;  // for the decode-only rate; empty: leave it out
-  uint64_t pretouch_bytes = 0;
   bool warm = true;
 };
 
