@@ -178,7 +178,8 @@ std::shared_ptr<const codec::EncodeTable> SharedTables::Find(const Layout& layou
 }
 
 std::vector<Layout> CandidateLayouts(std::optional<Dtype> dtype) {
-  if (!dtype) return {Layout{1, false}};
+  // Weights in files of other kinds (GGUF, PyTorch's) begin on whole elements nearly always.
+  if (!dtype) return {Layout{1, false}, Layout{2, true}, Layout{4, true}};
   switch (*dtype) {
     case Dtype::kBf16:
     case Dtype::kF16:

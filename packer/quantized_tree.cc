@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "packer/quantize/archive_estimate.h"
 #include "packer/quantize/quantization_config.h"
@@ -142,10 +143,13 @@ class Quantizer {
         tensors.insert(tensors.end(), found->second.begin(), found->second.end());
       }
     }
-    // As safetensors writes them: elements that need the most alignment first, then by name.
-    std::sort(tensors.begin(), tensors.end(), [](const OutputTensor& a, const OutputTensor& b) {
-      return a.dtype != b.dtype ? a.dtype > b.dtype : a.name < b.name;
-    });
+    // As safetensors writes them: elements that need the most alignment first, then by name; but scales and the like
+    // together, where they repeat each other.
+    auto key = [](const OutputTensor& tensor) {
+      return std::tuple(-static_cast<int>(tensor.dtype), tensor.weight_count == 0, std::string_view(tensor.name));
+    };
+    std::sort(tensors.begin(), tensors.end(),
+              [&](const OutputTensor& a, const OutputTensor& b) { return key(a) < key(b); });
     std::vector<TensorInfo> infos;
     for (const OutputTensor& tensor : tensors) {
       infos.push_back({tensor.name, tensor.dtype, tensor.shape, 0, tensor.bytes->size()});

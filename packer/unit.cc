@@ -54,6 +54,11 @@ Unit UnitOf(const std::vector<const OutputTensor*>& tensors) {
           tensors};
 }
 
+// Scales repeat each other; they are coded better without weights among them.
+bool AreAlike(const OutputTensor& a, const OutputTensor& b) {
+  return a.dtype == b.dtype && (a.weight_count > 0) == (b.weight_count > 0);
+}
+
 // Collects small tensors of one type until another kind of piece comes.
 class RunBuilder {
  public:
@@ -62,7 +67,7 @@ class RunBuilder {
   void Add(const OutputTensor& tensor) {
     const uint64_t size = tensor.bytes->size();
     if (size == 0) return;
-    const bool joins = size < kSmallTensorBytes && !run_.empty() && run_.front()->dtype == tensor.dtype &&
+    const bool joins = size < kSmallTensorBytes && !run_.empty() && AreAlike(*run_.front(), tensor) &&
                        size_bytes_ + size <= kMaxRunBytes;
     if (!joins) Flush();
     run_.push_back(&tensor);

@@ -10,6 +10,7 @@
 #include "packer/quantized_tree.h"
 #include "packer/summary.h"
 #include "packer/text_table.h"
+#include "packer/unfinished.h"
 
 namespace entrofs::packer {
 namespace {
@@ -29,6 +30,7 @@ struct CreateOptions {
   size_t threads = 0;
   bool verify = true;
   bool json = false;
+  std::string report;
 };
 
 constexpr const char* kFooter =
@@ -82,6 +84,7 @@ void Describe(CLI::App& app, CreateOptions& options) {
   app.add_flag("--verify,!--no-verify", options.verify,
                "Read the archive back before it gets its name (default), or do not");
   app.add_flag("--json", options.json, "Print the summary as JSON, as inspect --json does");
+  app.add_option("--report", options.report, "Keep what --json prints in this file")->type_name("FILE");
   app.footer(kFooter);
 }
 
@@ -140,6 +143,12 @@ void PrintResult(const CreateOptions& options, const OutputTree& tree, const Pac
   PrintSummary(result.report, result.archive_bytes, out);
 }
 
+Status WriteReport(const std::string& path, const std::string& json) {
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<NewFile> file, CreateUnfinishedFile(path));
+  ENTROFS_RETURN_IF_ERROR(file->Append(AsBytes(json)));
+  return file->Commit();
+}
+
 Status Create(const CreateOptions& options, const Streams& streams) {
   PackOptions pack;
   pack.codec = *ParseCodecChoice(options.codec);
@@ -160,8 +169,10 @@ Status Create(const CreateOptions& options, const Streams& streams) {
   }();
   if (!result) return result.error();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const std::string json = InspectJson(result->report, tree.size_bytes(), result->archive_bytes) + "\n";
+  if (!options.report.empty()) ENTROFS_RETURN_IF_ERROR(WriteReport(options.report, json));
   if (options.json) {
-    streams.out << InspectJson(result->report, tree.size_bytes(), result->archive_bytes) << "\n";
+    streams.out << json;
   } else {
     PrintResult(options, tree, *result, seconds, streams.out);
   }

@@ -112,12 +112,13 @@ TEST(EntroPack, OneFileIsPackedAlone) {
 TEST(EntroPack, InspectJsonHasExactlyTheDocumentedKeys) {
   TemporaryFolder folder;
   WriteLlama(folder.Path("source"), Dtype::kBf16, false);
-  CliResult create =
-      RunEntroPack({"create", folder.Path("source"), "-o", folder.Path("a"), "--quant", "uint8", "--json"});
+  CliResult create = RunEntroPack({"create", folder.Path("source"), "-o", folder.Path("a"), "--quant", "uint8",
+                                   "--json", "--report", folder.Path("report.json")});
   ASSERT_EQ(create.code, 0) << create.err;
   CliResult inspect = RunEntroPack({"inspect", folder.Path("a"), "--json"});
   ASSERT_EQ(inspect.code, 0);
   EXPECT_EQ(create.out, inspect.out);
+  EXPECT_EQ(create.out, ReadFile(folder.Path("report.json")));
   auto json = nlohmann::json::parse(inspect.out);
   EXPECT_EQ(json["archive_bytes"], std::filesystem::file_size(folder.Path("a")));
   size_t quantized = 0;

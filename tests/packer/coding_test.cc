@@ -49,6 +49,12 @@ TEST(ChooseCoding, SeesThatF32WasBornBf16) {
   EXPECT_LT(coding.entropy_bits / 8 / static_cast<double>(wide.size()), 0.36);
 }
 
+TEST(ChooseCoding, FindsWeightsInFilesOfOtherKinds) {
+  EXPECT_EQ(Choose(Weights(Dtype::kBf16), std::nullopt).layout, (codec::Layout{2, true}));
+  EXPECT_EQ(Choose(Weights(Dtype::kF32), std::nullopt).layout, (codec::Layout{4, true}));
+  EXPECT_EQ(Choose(std::string(100000, 'a') + Random(5000), std::nullopt).layout, codec::Layout{});
+}
+
 TEST(ChooseCoding, StoresWhatDoesNotGain) {
   for (std::optional<Dtype> dtype : {std::optional<Dtype>(), std::optional(Dtype::kF32), std::optional(Dtype::kU8)}) {
     Coding coding = Choose(Random(1 << 18), dtype);

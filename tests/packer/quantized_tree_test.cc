@@ -79,6 +79,24 @@ TEST(QuantizedTree, WritesValidFilesWithPageAlignedData) {
   }
 }
 
+TEST(QuantizedTree, KeepsScalesTogether) {
+  TemporaryFolder folder;
+  WriteLlama(folder.path(), Dtype::kBf16, false);
+  quantize::Options options;
+  options.scheme = quantize::Scheme::kInt8Channel;
+  Result<OutputTree> tree = Build(folder.path(), options);
+  ASSERT_TRUE(tree.ok());
+  size_t runs_of_scales = 0;
+  bool before = false;
+  for (const Piece& piece : FileNamed(*tree, "model.safetensors").pieces) {
+    const auto* tensor = std::get_if<OutputTensor>(&piece);
+    const bool scale = tensor != nullptr && tensor->weight_count == 0 && tensor->dtype == Dtype::kBf16;
+    runs_of_scales += scale && !before;
+    before = scale;
+  }
+  EXPECT_EQ(runs_of_scales, 1u);
+}
+
 TEST(QuantizedTree, RewritesTheShardIndex) {
   TemporaryFolder folder;
   WriteLlama(folder.path(), Dtype::kF16, true);
