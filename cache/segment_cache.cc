@@ -60,6 +60,13 @@ bool SegmentCache::Contains(SegmentId id) const {
   return entries_.contains(id);
 }
 
+void SegmentCache::Drop(SegmentId id) {
+  std::shared_ptr<Entry> dropped;  // ends outside the lock
+  std::lock_guard lock(mutex_);
+  auto place = entries_.find(id);
+  if (place != entries_.end() && place->second->state == Entry::State::kReady) dropped = RemoveLocked(id);
+}
+
 bool SegmentCache::KeepsWhole(SegmentId id) {
   std::lock_guard lock(mutex_);
   return policy_->KeepsWhole(id, counts_.bytes >= counts_.budget_bytes);
@@ -130,13 +137,18 @@ void SegmentCache::KeepLocked(const Entry& entry) {
 
 void SegmentCache::EvictLocked() {
   while (counts_.bytes > counts_.budget_bytes) {
-    SegmentId victim = policy_->Victim();
-    auto place = entries_.find(victim);
-    counts_.bytes -= place->second->buffer->capacity();
+    RemoveLocked(policy_->Victim());
     ++counts_.evictions;
-    policy_->Removed(victim);
-    entries_.erase(place);
   }
+}
+
+std::shared_ptr<SegmentCache::Entry> SegmentCache::RemoveLocked(SegmentId id) {
+  auto place = entries_.find(id);
+  std::shared_ptr<Entry> entry = std::move(place->second);
+  entries_.erase(place);
+  counts_.bytes -= entry->buffer->capacity();
+  policy_->Removed(id);
+  return entry;
 }
 
 }  // namespace entrofs::cache

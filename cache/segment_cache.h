@@ -52,6 +52,10 @@ class SegmentCache {
   // True when the segment is there or being decoded. Never waits; does not count as being asked for.
   bool Contains(SegmentId id) const;
 
+  // Gives the segment up, so that its memory serves the next decode while it is warm. Nothing happens when it is not
+  // there or still being decoded.
+  void Drop(SegmentId id);
+
   // Whether a segment needed as a whole is worth a Get; if not, decode it elsewhere and keep it out of the cache.
   bool KeepsWhole(SegmentId id);
 
@@ -74,6 +78,7 @@ class SegmentCache {
   void Finish(const std::shared_ptr<Entry>& entry, Status status);
   void KeepLocked(const Entry& entry);
   void EvictLocked();
+  std::shared_ptr<Entry> RemoveLocked(SegmentId id);
 
   const std::shared_ptr<BufferPool> buffers_;
   mutable std::mutex mutex_;

@@ -16,6 +16,9 @@ constexpr size_t kIdleReplyBytes = 4 << 20;
 // Smaller parts of cached segments are copied, which keeps the number of parts of a reply low.
 constexpr size_t kCopyBelowBytes = 16 << 10;
 
+// Larger requests mean that the kernel reads ahead by itself; decoding them straight into the reply is faster then.
+constexpr size_t kPrefetchBelowBytes = 512 << 10;
+
 // Counts a request as long as it lives.
 class Busy {
  public:
@@ -50,7 +53,12 @@ VirtualFs::VirtualFs(std::unique_ptr<archive::ArchiveReader> reader, FileTree tr
       tree_(std::move(tree)),
       reply_buffers_(std::make_shared<cache::BufferPool>(kIdleReplyBytes)),
       cache_(options.cache_bytes, std::make_unique<cache::LruPolicy>()),
-      threads_(std::max<size_t>(options.threads, 1)) {
+      threads_(std::max<size_t>(options.threads, 1)),
+      prefetcher_({[this](const Prefetcher::Target& target) { Prefetch(target); },
+                   [this](const Prefetcher::Target& target) {
+                     const FileLayout& layout = layouts_[target.file];
+                     if (target.ordinal < layout.segment_count()) cache_.Drop(layout.WholeSegment(target.ordinal).id);
+                   }}) {
   SegmentNumbering numbering;
   layouts_.reserve(index().files.size());
   for (const archive::VirtualFile& file : index().files) layouts_.emplace_back(file, numbering);
@@ -65,7 +73,9 @@ Result<ReadReply> VirtualFs::Read(InodeNumber inode, uint64_t offset, size_t len
   counters_.Add(Counter::kReads);
   Busy busy(busy_);
   size_t available = offset < node->size_bytes ? std::min<uint64_t>(length, node->size_bytes - offset) : 0;
-  Result<ReadReply> reply = ReadPieces(layouts_[node->file].Cut(offset, available), available);
+  std::vector<Piece> pieces = layouts_[node->file].Cut(offset, available);
+  NotePlace(node->file, pieces, available);
+  Result<ReadReply> reply = ReadPieces(pieces, available);
   if (!reply) {
     counters_.Add(Counter::kReadErrors);
     return std::move(reply.error()).WithContext(index().files[node->file].path);
@@ -126,6 +136,21 @@ VirtualFs::PieceResult VirtualFs::FetchWhole(const Piece& piece, MutableByteSpan
 
 Result<cache::SegmentCache::Pinned> VirtualFs::GetCached(const Piece& piece) {
   return cache_.Get(piece.id, piece.segment_bytes, [&](MutableByteSpan plain) { return source_.Decode(piece, plain); });
+}
+
+void VirtualFs::NotePlace(size_t file, const std::vector<Piece>& pieces, size_t length) {
+  if (pieces.empty() || length >= kPrefetchBelowBytes) return;
+  prefetcher_.OnRead(file, layouts_[file].segment_count(), pieces.front().ordinal, pieces.back().ordinal);
+}
+
+// Runs on the prefetcher's thread, which must not see exceptions. Errors wait for the reader who really wants the
+// segment.
+void VirtualFs::Prefetch(const Prefetcher::Target& target) try {
+  Piece piece = layouts_[target.file].WholeSegment(target.ordinal);
+  if (cache_.Contains(piece.id)) return;
+  if (GetCached(piece).ok()) counters_.Add(Counter::kSegmentsPrefetched);
+} catch (const std::bad_alloc&) {
+  // Without memory there is nothing to do ahead.
 }
 
 CounterValues VirtualFs::counters() const {

@@ -14,6 +14,7 @@
 #include "cache/segment_cache.h"
 #include "fs/file_layout.h"
 #include "fs/file_tree.h"
+#include "fs/prefetcher.h"
 #include "fs/segment_source.h"
 #include "fs/stats.h"
 
@@ -71,6 +72,8 @@ class VirtualFs {
   void FetchAll(const std::vector<Piece>& pieces, uint8_t* buffer, std::vector<PieceResult>& results);
   PieceResult Fetch(const Piece& piece, MutableByteSpan space);
   PieceResult FetchWhole(const Piece& piece, MutableByteSpan space);
+  void NotePlace(size_t file, const std::vector<Piece>& pieces, size_t length);
+  void Prefetch(const Prefetcher::Target& target);
   Result<cache::SegmentCache::Pinned> GetCached(const Piece& piece);
 
   Counters counters_;
@@ -82,6 +85,7 @@ class VirtualFs {
   const size_t threads_;
   std::atomic<size_t> busy_{0};       // requests being answered
   std::unique_ptr<ThreadPool> pool_;  // null when requests have only their own thread
+  Prefetcher prefetcher_;             // uses the rest, so ends first
 };
 
 }  // namespace entrofs::fs

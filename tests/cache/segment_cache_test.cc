@@ -165,6 +165,18 @@ TEST(SegmentCache, ShrinkingTheBudgetEvicts) {
   EXPECT_TRUE(cache.Contains(3));
 }
 
+TEST(SegmentCache, WhatIsDroppedIsDecodedAgainAndItsMemoryReused) {
+  constexpr size_t kLarge = 64 << 10;
+  SegmentCache cache(1 << 20, std::make_unique<LruPolicy>());
+  CountingDecoder decoder;
+  const uint8_t* memory = cache.Get(1, kLarge, decoder(1))->bytes().data();
+  cache.Drop(1);
+  cache.Drop(2);
+  EXPECT_EQ(cache.counts().bytes, 0u);
+  EXPECT_EQ(cache.Get(1, kLarge, decoder(1))->bytes().data(), memory);
+  EXPECT_EQ(decoder.runs, 2);
+}
+
 TEST(SegmentCache, ManyThreadsAlwaysSeeTheRightBytes) {
   SegmentCache cache = MakeCache(5);
   CountingDecoder decoder;

@@ -1,0 +1,97 @@
+#include "fs/prefetcher.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace entrofs::fs {
+namespace {
+
+// Requests of one reader overtake each other by this many segments on their way through the kernel and our threads.
+constexpr uint64_t kSlack = 4;
+// A reader may still come back to the segment before the one it reads.
+constexpr uint64_t kKeptBehind = 2;
+
+}  // namespace
+
+Prefetcher::Prefetcher(Actions actions) : actions_(std::move(actions)), thread_([this] { Work(); }) {}
+
+Prefetcher::~Prefetcher() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void Prefetcher::OnRead(size_t file, uint64_t segment_count, uint64_t first, uint64_t last) {
+  std::optional<Target> passed;
+  {
+    std::lock_guard lock(mutex_);
+    Run* run = FindRun(file, first, last);
+    if (run == nullptr) {
+      queue_.clear();
+      StartRun(file, first, last);
+      return;
+    }
+    run->last_use = ++clock_;
+    if (first >= run->low && last <= run->high) return;  // within what was read just now
+    passed = Advance(*run, first, last);
+    if (run->length >= 2) QueueAhead(*run, segment_count);
+  }
+  wake_.notify_one();
+  if (passed) actions_.passed(*passed);
+}
+
+// The run whose place is near enough that these segments continue it.
+Prefetcher::Run* Prefetcher::FindRun(size_t file, uint64_t first, uint64_t last) {
+  for (Run& run : runs_) {
+    if (run.file == file && first <= run.high + kSlack && last + kSlack >= run.low) return &run;
+  }
+  return nullptr;
+}
+
+void Prefetcher::StartRun(size_t file, uint64_t first, uint64_t last) {
+  Run& oldest =
+      *std::min_element(runs_.begin(), runs_.end(), [](const Run& a, const Run& b) { return a.last_use < b.last_use; });
+  oldest = Run{.file = file, .direction = 0, .low = first, .high = last, .length = 0, .last_use = ++clock_};
+}
+
+// Moves the run on. Returns the segment that falls behind, if one does.
+std::optional<Prefetcher::Target> Prefetcher::Advance(Run& run, uint64_t first, uint64_t last) {
+  int direction = last > run.high ? +1 : -1;
+  run.length = direction == run.direction || run.direction == 0 ? run.length + 1 : 1;
+  run.direction = direction;
+  run.low = first;
+  run.high = last;
+  if (run.length < 2) return std::nullopt;
+  if (direction > 0 && first >= kKeptBehind) return Target{run.file, first - kKeptBehind};
+  if (direction < 0) return Target{run.file, last + kKeptBehind};
+  return std::nullopt;
+}
+
+// The depth grows with the run. What other readers had queued may go: they will ask again.
+void Prefetcher::QueueAhead(const Run& run, uint64_t segment_count) {
+  uint64_t depth = std::min(run.length, kMaxDepth);
+  queue_.clear();
+  for (uint64_t step = 1; step <= depth; ++step) {
+    if (run.direction > 0 ? run.high + step >= segment_count : step > run.low) break;
+    queue_.push_back({run.file, run.direction > 0 ? run.high + step : run.low - step});
+  }
+}
+
+void Prefetcher::Work() {
+  for (;;) {
+    Target target;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (stopping_) return;
+      target = queue_.front();
+      queue_.pop_front();
+    }
+    actions_.load(target);
+  }
+}
+
+}  // namespace entrofs::fs
