@@ -24,8 +24,8 @@ Prefetcher::~Prefetcher() {
   thread_.join();
 }
 
-void Prefetcher::OnRead(size_t file, uint64_t segment_count, uint64_t first, uint64_t last) {
-  std::optional<Target> passed;
+void Prefetcher::OnRead(size_t file, uint64_t segment_count, uint64_t first, uint64_t last, uint64_t depth) {
+  Range passed;
   {
     std::lock_guard lock(mutex_);
     Run* run = FindRun(file, first, last);
@@ -37,10 +37,10 @@ void Prefetcher::OnRead(size_t file, uint64_t segment_count, uint64_t first, uin
     run->last_use = ++clock_;
     if (first >= run->low && last <= run->high) return;  // within what was read just now
     passed = Advance(*run, first, last);
-    if (run->length >= 2) QueueAhead(*run, segment_count);
+    if (run->length >= 2) QueueAhead(*run, segment_count, std::min(run->length, depth));
   }
   wake_.notify_one();
-  if (passed) actions_.passed(*passed);
+  if (passed.begin < passed.end) actions_.passed(file, passed.begin, passed.end);
 }
 
 // The run whose place is near enough that these segments continue it.
@@ -57,22 +57,22 @@ void Prefetcher::StartRun(size_t file, uint64_t first, uint64_t last) {
   oldest = Run{.file = file, .direction = 0, .low = first, .high = last, .length = 0, .last_use = ++clock_};
 }
 
-// Moves the run on. Returns the segment that falls behind, if one does.
-std::optional<Prefetcher::Target> Prefetcher::Advance(Run& run, uint64_t first, uint64_t last) {
+// Moves the run on. Returns the segments that fall behind.
+Prefetcher::Range Prefetcher::Advance(Run& run, uint64_t first, uint64_t last) {
+  Range before{run.low, run.high + 1};
   int direction = last > run.high ? +1 : -1;
   run.length = direction == run.direction || run.direction == 0 ? run.length + 1 : 1;
   run.direction = direction;
   run.low = first;
   run.high = last;
-  if (run.length < 2) return std::nullopt;
-  if (direction > 0 && first >= kKeptBehind) return Target{run.file, first - kKeptBehind};
-  if (direction < 0) return Target{run.file, last + kKeptBehind};
-  return std::nullopt;
+  if (run.length < 2) return {};
+  // Small steps leave the segments before the last read to the next step.
+  if (direction < 0) return {last + 1 + kKeptBehind, before.end + kKeptBehind};
+  return {before.begin - std::min(before.begin, kKeptBehind), first - std::min(first, kKeptBehind)};
 }
 
-// The depth grows with the run. What other readers had queued may go: they will ask again.
-void Prefetcher::QueueAhead(const Run& run, uint64_t segment_count) {
-  uint64_t depth = std::min(run.length, kMaxDepth);
+// What other readers had queued may go: they will ask again.
+void Prefetcher::QueueAhead(const Run& run, uint64_t segment_count, uint64_t depth) {
   queue_.clear();
   for (uint64_t step = 1; step <= depth; ++step) {
     if (run.direction > 0 ? run.high + step >= segment_count : step > run.low) break;

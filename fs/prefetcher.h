@@ -6,7 +6,6 @@
 #include <deque>
 #include <functional>
 #include <mutex>
-#include <optional>
 #include <thread>
 
 namespace entrofs::fs {
@@ -23,8 +22,8 @@ class Prefetcher {
   struct Actions {
     // Makes the segment ready. Called from the prefetcher's thread.
     std::function<void(const Target&)> load;
-    // The reader has passed the segment: it is not needed any longer. Called from the reader's thread.
-    std::function<void(const Target&)> passed;
+    // The reader has passed the segments begin..end-1: they are not needed any longer. Called from the reader's thread.
+    std::function<void(size_t file, uint64_t begin, uint64_t end)> passed;
   };
 
   // Starts a thread.
@@ -33,9 +32,9 @@ class Prefetcher {
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
 
-  // A reader asked for the segments first..last of a file of `segment_count` segments. Thread-safe; never waits for
-  // decoding.
-  void OnRead(size_t file, uint64_t segment_count, uint64_t first, uint64_t last);
+  // A reader asked for the segments first..last of a file of `segment_count` segments; up to `depth` of those ahead are
+  // worth loading. Thread-safe; never waits for decoding.
+  void OnRead(size_t file, uint64_t segment_count, uint64_t first, uint64_t last, uint64_t depth = kMaxDepth);
 
   // Segments ahead of a reader once its run is long. More measured worse.
   static constexpr uint64_t kMaxDepth = 4;
@@ -52,10 +51,16 @@ class Prefetcher {
   };
   static constexpr size_t kRuns = 8;  // readers followed at once
 
+  // Segments begin..end-1 of a run's file.
+  struct Range {
+    uint64_t begin = 0;
+    uint64_t end = 0;
+  };
+
   Run* FindRun(size_t file, uint64_t first, uint64_t last);
   void StartRun(size_t file, uint64_t first, uint64_t last);
-  std::optional<Target> Advance(Run& run, uint64_t first, uint64_t last);
-  void QueueAhead(const Run& run, uint64_t segment_count);
+  static Range Advance(Run& run, uint64_t first, uint64_t last);
+  void QueueAhead(const Run& run, uint64_t segment_count, uint64_t depth);
   void Work();
 
   const Actions actions_;

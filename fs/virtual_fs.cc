@@ -55,10 +55,7 @@ VirtualFs::VirtualFs(std::unique_ptr<archive::ArchiveReader> reader, FileTree tr
       cache_(options.cache_bytes, std::make_unique<cache::LruPolicy>()),
       threads_(std::max<size_t>(options.threads, 1)),
       prefetcher_({[this](const Prefetcher::Target& target) { Prefetch(target); },
-                   [this](const Prefetcher::Target& target) {
-                     const FileLayout& layout = layouts_[target.file];
-                     if (target.ordinal < layout.segment_count()) cache_.Drop(layout.WholeSegment(target.ordinal).id);
-                   }}) {
+                   [this](size_t file, uint64_t begin, uint64_t end) { Release(file, begin, end); }}) {
   SegmentNumbering numbering;
   layouts_.reserve(index().files.size());
   for (const archive::VirtualFile& file : index().files) layouts_.emplace_back(file, numbering);
@@ -139,8 +136,17 @@ Result<cache::SegmentCache::Pinned> VirtualFs::GetCached(const Piece& piece) {
 }
 
 void VirtualFs::NotePlace(size_t file, const std::vector<Piece>& pieces, size_t length) {
-  if (pieces.empty() || length >= kPrefetchBelowBytes) return;
-  prefetcher_.OnRead(file, layouts_[file].segment_count(), pieces.front().ordinal, pieces.back().ordinal);
+  if (pieces.empty()) return;
+  uint64_t depth = length < kPrefetchBelowBytes ? Prefetcher::kMaxDepth : 0;
+  prefetcher_.OnRead(file, layouts_[file].segment_count(), pieces.front().ordinal, pieces.back().ordinal, depth);
+}
+
+// Their memory serves the next segments while the CPU cache still holds it.
+void VirtualFs::Release(size_t file, uint64_t begin, uint64_t end) {
+  const FileLayout& layout = layouts_[file];
+  for (uint64_t ordinal = begin; ordinal < std::min(end, layout.segment_count()); ++ordinal) {
+    cache_.Drop(layout.WholeSegment(ordinal).id);
+  }
 }
 
 // Runs on the prefetcher's thread, which must not see exceptions. Errors wait for the reader who really wants the

@@ -74,6 +74,7 @@ class VirtualFs {
   PieceResult FetchWhole(const Piece& piece, MutableByteSpan space);
   void NotePlace(size_t file, const std::vector<Piece>& pieces, size_t length);
   void Prefetch(const Prefetcher::Target& target);
+  void Release(size_t file, uint64_t begin, uint64_t end);
   Result<cache::SegmentCache::Pinned> GetCached(const Piece& piece);
 
   Counters counters_;

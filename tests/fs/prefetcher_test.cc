@@ -14,7 +14,9 @@ class PrefetcherTest : public testing::Test {
  protected:
   PrefetcherTest()
       : prefetcher_({[this](const Prefetcher::Target& target) { Loaded(target); },
-                     [this](const Prefetcher::Target& target) { passed_.insert(target.ordinal); }}) {}
+                     [this](size_t /*file*/, uint64_t begin, uint64_t end) {
+                       for (uint64_t i = begin; i < end; ++i) passed_.insert(i);
+                     }}) {}
 
   void Loaded(const Prefetcher::Target& target) {
     std::lock_guard lock(mutex_);
@@ -55,6 +57,13 @@ TEST_F(PrefetcherTest, BackwardRunsAreReadAheadToo) {
   for (uint64_t i = 30; i > 20; --i) Read(i, i);
   EXPECT_TRUE(IsLoadedSoon(21 - Prefetcher::kMaxDepth));
   EXPECT_TRUE(passed_.contains(25));
+}
+
+TEST_F(PrefetcherTest, LargeStepsPassEverySegmentBehindThem) {
+  for (uint64_t i = 0; i < 40; i += 4) prefetcher_.OnRead(0, kSegments, i, i + 4, 0);
+  for (uint64_t i = 4; i < 32; ++i) EXPECT_TRUE(passed_.contains(i)) << i;
+  EXPECT_FALSE(passed_.contains(36));
+  EXPECT_TRUE(Loaded().empty());
 }
 
 TEST_F(PrefetcherTest, TwoNeighboursAreNotARun) {
