@@ -22,6 +22,7 @@ struct CreateOptions {
   uint32_t group_size = 128;
   bool symmetric = false;
   double bits_per_weight = 0;
+  std::string size;
   std::vector<std::string> include;
   std::vector<std::string> exclude;
   std::string codec = "auto";
@@ -61,6 +62,10 @@ void Describe(CLI::App& app, CreateOptions& options) {
           ->type_name("BITS")
           ->check(CLI::Range(0.5, 8.0));
   rate->excludes(quant);
+  app.add_option("--size", options.size, "The same for an archive of this size in all: 2.1GB, 700MiB")
+      ->type_name("SIZE")
+      ->excludes(quant)
+      ->excludes(rate);
   app.add_option("--group-size", options.group_size, "Of uint4-group: weights that share a scale: 32, 64 or 128")
       ->type_name("N")
       ->check(CLI::IsMember({32, 64, 128}));
@@ -113,12 +118,14 @@ Status CheckOutputPlace(const CreateOptions& options) {
   return OkStatus();
 }
 
-std::string SchemeName(const CreateOptions& options) { return options.bits_per_weight > 0 ? "rate" : options.quant; }
+std::string SchemeName(const CreateOptions& options) {
+  return options.bits_per_weight > 0 || !options.size.empty() ? "rate" : options.quant;
+}
 
 Result<OutputTree> BuildTree(const CreateOptions& options, ThreadPool& pool) {
   std::optional<quantize::Scheme> scheme = quantize::ParseScheme(SchemeName(options));
   if (!scheme && !(options.include.empty() && options.exclude.empty())) {
-    return Usage("--include and --exclude choose what to quantize: they need --quant or --bits-per-weight");
+    return Usage("--include and --exclude choose what to quantize: they need --quant, --bits-per-weight or --size");
   }
   ENTROFS_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.source));
   if (!scheme) return LosslessTree(checkpoint);
@@ -127,6 +134,9 @@ Result<OutputTree> BuildTree(const CreateOptions& options, ThreadPool& pool) {
   quantization.group_size = options.group_size;
   quantization.symmetric = options.symmetric;
   if (options.bits_per_weight > 0) quantization.bits_per_weight = options.bits_per_weight;
+  if (!options.size.empty()) {
+    ENTROFS_ASSIGN_OR_RETURN(quantization.archive_bytes, ParseBytes(options.size));
+  }
   quantization.include = options.include;
   quantization.exclude = options.exclude;
   return QuantizedTree(checkpoint, quantization, pool);

@@ -18,6 +18,9 @@ constexpr int kMaxRounds = 5;
 constexpr double kFinestStep = 1.0 / 64;
 constexpr double kCoarsestStep = 4;
 
+// Matrices of fewer codes share an extent of the archive with their neighbours.
+constexpr uint64_t kSmallMatrix = 16 << 10;
+
 // Tables are only built for this many matrices to learn what coding costs beyond entropy.
 constexpr size_t kMaxTables = 16;
 
@@ -72,20 +75,35 @@ class RateFitter {
     return CodedBitsOfAll();
   }
 
+  // Small matrices are run together in an archive and share a table, so they count as one; of the others, some tell
+  // what coding costs beyond entropy.
   double CodedBitsOfAll() const {
-    const size_t sampled = std::min(active_.size(), kMaxTables);
+    codec::Histogram small{};
+    std::vector<const codec::Histogram*> large;
+    double overhead = 0;
+    for (const Candidate* candidate : active_) {
+      if (candidate->shape.element_count() >= kSmallMatrix) {
+        large.push_back(&candidate->codes);
+        overhead += OverheadBits(candidate->shape.element_count());
+      } else {
+        for (size_t code = 0; code < small.size(); ++code) small[code] += candidate->codes[code];
+      }
+    }
+    const uint64_t small_count = std::accumulate(small.begin(), small.end(), uint64_t{0});
+    if (small_count != 0) overhead += CodedBits(small) + OverheadBits(small_count);
+
+    const size_t sampled = std::min(large.size(), kMaxTables);
     std::vector<double> coded(sampled), entropy(sampled);
     pool_.ParallelFor(sampled, [&](size_t i) {
-      const codec::Histogram& codes = active_[i * active_.size() / sampled]->codes;
+      const codec::Histogram& codes = *large[i * large.size() / sampled];
       coded[i] = CodedBits(codes);
       entropy[i] = codec::EntropyBits(codes);
     });
     double bits = 0;
-    for (const Candidate* candidate : active_) bits += codec::EntropyBits(candidate->codes);
+    for (const codec::Histogram* codes : large) bits += codec::EntropyBits(*codes);
     const double sampled_entropy = std::accumulate(entropy.begin(), entropy.end(), 0.0);
     if (sampled_entropy > 0) bits *= std::accumulate(coded.begin(), coded.end(), 0.0) / sampled_entropy;
-    for (const Candidate* candidate : active_) bits += OverheadBits(candidate->shape.element_count());
-    return bits;
+    return bits + overhead;
   }
 
   static void Fit(double step, Candidate& candidate) {
