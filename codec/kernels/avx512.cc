@@ -259,8 +259,8 @@ bool ClassifyRounds(const ClassifyTables& tables, const uint8_t* plain, size_t r
       all = _mm512_or_si512(all, symbol);
       _mm512_storeu_si512(symbols + 64 * v, symbol);
       const __mmask64 escaped = _mm512_cmpeq_epi8_mask(symbol, escape_symbol);
-      const __m512i classes =
-          _mm512_and_si512(_mm512_srli_epi16(ranks[v], kRawBits), _mm512_set1_epi8(0xff >> kRawBits));
+      const __m512i classes = _mm512_and_si512(_mm512_srli_epi16(ranks[v], kRawBits),
+                                               _mm512_set1_epi8(static_cast<char>(0xff >> kRawBits)));
       _mm512_storeu_si512(escape, _mm512_maskz_compress_epi8(escaped, classes));
       escape += _mm_popcnt_u64(escaped);
     }
