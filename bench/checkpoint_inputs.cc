@@ -118,7 +118,8 @@ Result<std::vector<uint8_t>> MakeFromCheckpoint(std::string_view name, size_t si
     const size_t before = plain.size();
     recipe.append(rows, plain);
     // Every matrix gives the same share of its bytes, so that a small input is still a mixture of all.
-    plain.resize(before + static_cast<size_t>(std::ceil(share * static_cast<double>(plain.size() - before))));
+    const auto kept = static_cast<size_t>(std::ceil(share * static_cast<double>(plain.size() - before)));
+    plain.resize(before + kept + kept % 2);  // whole BF16 numbers; matrices have an even number of bytes
   }
   plain.resize(std::min(plain.size(), size_bytes));
   return plain;
