@@ -16,8 +16,10 @@
 namespace entrofs {
 namespace {
 
+// Closes what it holds. Made before the descriptor is, so that nothing can fail between opening and owning.
 class FileDescriptor {
  public:
+  FileDescriptor() = default;
   explicit FileDescriptor(int fd) : fd_(fd) {}
   ~FileDescriptor() {
     if (fd_ >= 0) ::close(fd_);
@@ -25,9 +27,11 @@ class FileDescriptor {
   FileDescriptor(const FileDescriptor&) = delete;
   FileDescriptor& operator=(const FileDescriptor&) = delete;
   int get() const { return fd_; }
+  // Requires: holds none yet.
+  void set(int fd) { fd_ = fd; }
 
  private:
-  int fd_;
+  int fd_ = -1;
 };
 
 // Repeats a system call that a signal interrupted.
@@ -41,8 +45,23 @@ auto RetryInterrupted(SystemCall call) {
 
 class PosixRandomAccessFile : public RandomAccessFile {
  public:
-  PosixRandomAccessFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
-  void set_size(uint64_t size) { size_ = size; }
+  explicit PosixRandomAccessFile(std::string path) : path_(std::move(path)) {}
+
+  Status Open() {
+    fd_.set(RetryInterrupted([&] { return ::open(path_.c_str(), O_RDONLY | O_CLOEXEC); }));
+    if (fd_.get() < 0) return SystemError("cannot open " + path_, errno);
+    struct stat info;
+    if (::fstat(fd_.get(), &info) != 0) return SystemError("cannot stat " + path_, errno);
+    if (S_ISBLK(info.st_mode)) {
+      off_t end = ::lseek(fd_.get(), 0, SEEK_END);
+      if (end < 0) return SystemError("cannot seek in " + path_, errno);
+      size_ = static_cast<uint64_t>(end);
+      return OkStatus();
+    }
+    if (!S_ISREG(info.st_mode)) return Error{ErrorCode::kInvalidArgument, path_ + ": not a regular file"};
+    size_ = static_cast<uint64_t>(info.st_size);
+    return OkStatus();
+  }
 
   Status ReadAt(uint64_t offset, MutableByteSpan out) const override {
     size_t done = 0;
@@ -67,7 +86,7 @@ class PosixRandomAccessFile : public RandomAccessFile {
 
  private:
   const std::string path_;
-  const FileDescriptor fd_;
+  FileDescriptor fd_;
   uint64_t size_ = 0;
 };
 
@@ -101,14 +120,24 @@ void ReleaseTemporary(TemporarySlot* slot) {
 
 class PosixNewFile : public NewFile {
  public:
-  PosixNewFile(std::string path, std::string temporary_path, int fd, TemporarySlot* slot)
-      : path_(std::move(path)), temporary_path_(std::move(temporary_path)), fd_(fd), slot_(slot) {
+  explicit PosixNewFile(std::string path) : path_(std::move(path)), temporary_path_(path_ + ".XXXXXX.tmp") {
     pending_.reserve(kPendingBytes);
   }
 
   ~PosixNewFile() override {
-    if (!committed_) ::unlink(temporary_path_.c_str());
+    if (fd_.get() >= 0 && !committed_) ::unlink(temporary_path_.c_str());
     ReleaseTemporary(slot_);
+  }
+
+  // Creates the temporary file.
+  Status Open() {
+    fd_.set(::mkostemps(temporary_path_.data(), 4, O_CLOEXEC));
+    if (fd_.get() < 0) return SystemError("cannot create " + path_, errno);
+    slot_ = RegisterTemporary(temporary_path_);
+    mode_t mask = ::umask(0);
+    ::umask(mask);
+    if (::fchmod(fd_.get(), 0644 & ~mask) != 0) return SystemError("cannot set the mode of " + temporary_path_, errno);
+    return OkStatus();
   }
 
   Status Append(ByteSpan bytes) override {
@@ -164,9 +193,9 @@ class PosixNewFile : public NewFile {
   }
 
   const std::string path_;
-  const std::string temporary_path_;
-  const FileDescriptor fd_;
-  TemporarySlot* const slot_;
+  std::string temporary_path_;
+  FileDescriptor fd_;
+  TemporarySlot* slot_ = nullptr;
   std::vector<uint8_t> pending_;
   uint64_t size_ = 0;
   bool committed_ = false;
@@ -175,33 +204,14 @@ class PosixNewFile : public NewFile {
 }  // namespace
 
 Result<std::unique_ptr<RandomAccessFile>> OpenForReading(const std::string& path) {
-  int fd = RetryInterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
-  if (fd < 0) return SystemError("cannot open " + path, errno);
-  // Owns fd from here on, so that every early return closes it.
-  auto file = std::make_unique<PosixRandomAccessFile>(path, fd);
-  struct stat info;
-  if (::fstat(fd, &info) != 0) return SystemError("cannot stat " + path, errno);
-  uint64_t size = static_cast<uint64_t>(info.st_size);
-  if (S_ISBLK(info.st_mode)) {
-    off_t end = ::lseek(fd, 0, SEEK_END);
-    if (end < 0) return SystemError("cannot seek in " + path, errno);
-    size = static_cast<uint64_t>(end);
-  } else if (!S_ISREG(info.st_mode)) {
-    return Error{ErrorCode::kInvalidArgument, path + ": not a regular file"};
-  }
-  file->set_size(size);
+  auto file = std::make_unique<PosixRandomAccessFile>(path);
+  ENTROFS_RETURN_IF_ERROR(file->Open());
   return std::unique_ptr<RandomAccessFile>(std::move(file));
 }
 
 Result<std::unique_ptr<NewFile>> CreateFile(const std::string& path) {
-  std::string temporary_path = path + ".XXXXXX.tmp";
-  int fd = ::mkostemps(temporary_path.data(), 4, O_CLOEXEC);
-  if (fd < 0) return SystemError("cannot create " + path, errno);
-  TemporarySlot* slot = RegisterTemporary(temporary_path);
-  auto file = std::make_unique<PosixNewFile>(path, temporary_path, fd, slot);
-  mode_t mask = ::umask(0);
-  ::umask(mask);
-  if (::fchmod(fd, 0644 & ~mask) != 0) return SystemError("cannot set the mode of " + temporary_path, errno);
+  auto file = std::make_unique<PosixNewFile>(path);
+  ENTROFS_RETURN_IF_ERROR(file->Open());
   return std::unique_ptr<NewFile>(std::move(file));
 }
 

@@ -18,7 +18,7 @@ using Bytes = std::vector<uint8_t>;
 struct SampleExtent {
   std::string name;
   Bytes plain;
-  codec::Layout layout;
+  codec::Layout layout = {};
   // Of every plane; a table fitted to the plane is built where the kind has one.
   codec::CodecKind kind = codec::CodecKind::kStored;
   uint32_t segment_bytes = codec::kMinSegmentBytes;

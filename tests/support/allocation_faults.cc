@@ -1,0 +1,49 @@
+#include "tests/support/allocation_faults.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+
+namespace entrofs::testing_support {
+namespace {
+
+constexpr uint64_t kNever = UINT64_MAX;
+std::atomic<uint64_t> fail_at{kNever};
+std::atomic<uint64_t> count{0};
+
+void* Allocate(size_t size, size_t alignment) {
+  if (fail_at != kNever && count++ == fail_at) throw std::bad_alloc();
+  void* block = nullptr;
+  if (::posix_memalign(&block, alignment, size > 0 ? size : 1) != 0) throw std::bad_alloc();
+  return block;
+}
+
+}  // namespace
+
+void StartAllocationFaults(uint64_t at) {
+  count = 0;
+  fail_at = at;
+}
+
+bool StopAllocationFaults() {
+  uint64_t at = fail_at.exchange(kNever);
+  return count > at;
+}
+
+}  // namespace entrofs::testing_support
+
+using entrofs::testing_support::Allocate;
+
+void* operator new(size_t size) { return Allocate(size, alignof(std::max_align_t)); }
+void* operator new[](size_t size) { return Allocate(size, alignof(std::max_align_t)); }
+void* operator new(size_t size, std::align_val_t alignment) { return Allocate(size, static_cast<size_t>(alignment)); }
+void* operator new[](size_t size, std::align_val_t alignment) { return Allocate(size, static_cast<size_t>(alignment)); }
+void operator delete(void* block) noexcept { std::free(block); }
+void operator delete[](void* block) noexcept { std::free(block); }
+void operator delete(void* block, size_t) noexcept { std::free(block); }
+void operator delete[](void* block, size_t) noexcept { std::free(block); }
+void operator delete(void* block, std::align_val_t) noexcept { std::free(block); }
+void operator delete[](void* block, std::align_val_t) noexcept { std::free(block); }
+void operator delete(void* block, size_t, std::align_val_t) noexcept { std::free(block); }
+void operator delete[](void* block, size_t, std::align_val_t) noexcept { std::free(block); }
