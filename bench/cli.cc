@@ -15,6 +15,7 @@ struct Subcommand {
 constexpr Subcommand kSubcommands[] = {
     {"codec", "decoders and encoders on ten kinds of weights, beside memcpy, zstd, Huffman and rANS", RunCodecCommand},
     {"mount", "a model read through entrofs, squashfs and plain files, cold and warm", RunMountCommand},
+    {"load", "a model loaded from slow storage, plain and packed", RunLoadCommand},
 };
 
 void PrintHelp(std::ostream& out) {

@@ -15,5 +15,6 @@ int RunBench(const std::vector<std::string>& arguments, std::ostream& out, std::
 using Command = int (*)(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 int RunCodecCommand(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 int RunMountCommand(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
+int RunLoadCommand(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 
 }  // namespace entrofs::bench

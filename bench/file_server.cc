@@ -35,7 +35,7 @@ class EntrofsServer : public FileServer {
 
   Result<ServedFile> Serve() override {
     // A mount may drop the archive's pages behind its reader.
-    ENTROFS_RETURN_IF_ERROR(FillPageCache(model_.archive_path));
+    if (setup_.archive_cached) ENTROFS_RETURN_IF_ERROR(FillPageCache(model_.archive_path));
     ENTROFS_ASSIGN_OR_RETURN(ReadySocket ready, ReadySocket::Open());
     std::vector<std::string> command = {setup_.program, "mount", "--foreground", model_.archive_path, mount_point_};
     command.insert(command.end(), setup_.options.begin(), setup_.options.end());
@@ -132,6 +132,11 @@ ServedFile::~ServedFile() {
 std::unique_ptr<FileServer> MakeEntrofsServer(const SampleModel& model, const std::string& mount_point,
                                               EntrofsSetup setup) {
   return std::make_unique<EntrofsServer>(model, mount_point, std::move(setup));
+}
+
+std::string DefaultEntrofs() {
+  std::error_code error;
+  return (stdfs::read_symlink("/proc/self/exe", error).parent_path() / "entrofs").string();
 }
 
 bool KnowsEngines(const std::string& entrofs) {

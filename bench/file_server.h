@@ -57,9 +57,12 @@ class FileServer {
 struct EntrofsSetup {
   std::string program;
   std::vector<std::string> options;  // like "-o", "read_ahead_kb=128"
+  bool archive_cached = true;        // whether Serve reads the archive into the page cache before
 };
 std::unique_ptr<FileServer> MakeEntrofsServer(const SampleModel& model, const std::string& mount_point,
                                               EntrofsSetup setup);
+// The entrofs beside the running program.
+std::string DefaultEntrofs();
 // Whether this build of entrofs knows --engine.
 bool KnowsEngines(const std::string& entrofs);
 

@@ -74,12 +74,6 @@ Examples:
   return text.str();
 }
 
-// The program beside ours.
-std::string DefaultEntrofs() {
-  std::error_code error;
-  return (std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "entrofs").string();
-}
-
 Result<uint64_t> ParseSize(const std::string& text, const char* option) {
   auto size = ParseBytes(text);
   if (!size) return std::move(size.error()).WithContext(option);
@@ -166,7 +160,7 @@ class ServerMaker {
 
   Made Entrofs(const std::string& mount_point, const std::string& program, std::vector<std::string> more) {
     if (!options_.mount_options.empty()) more.insert(more.end(), {"-o", options_.mount_options});
-    return MakeEntrofsServer(model_, mount_point, {program, std::move(more)});
+    return MakeEntrofsServer(model_, mount_point, {program, std::move(more), true});
   }
   Made Erofs(const std::string& mount_point) {
     if (::geteuid() != 0) return Error{ErrorCode::kUnsupported, "only root mounts erofs"};

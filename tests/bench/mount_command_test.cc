@@ -1,4 +1,4 @@
-// What `entro-bench mount` prints and leaves behind, on a model too small for its timings to mean anything.
+// What `entro-bench mount` and `load` print and leave behind, on a model too small for its timings to mean anything.
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -109,6 +109,13 @@ TEST(BenchMount, WrongUsageIsExitCodeTwo) {
   EXPECT_EQ(RunBench({"mount", "--systems", "no-such"}, out, err), 2);
   EXPECT_EQ(RunBench({"mount", "--size", "1K"}, out, err), 2);
   EXPECT_EQ(RunBench({"mount", "--rounds", "0"}, out, err), 2);
+}
+
+TEST(BenchLoad, WrongUsageIsExitCodeTwo) {
+  std::ostringstream out, err;
+  EXPECT_EQ(RunBench({"load", "--test", "no-such"}, out, err), 2);
+  EXPECT_EQ(RunBench({"load", "--limits", "fast"}, out, err), 2);
+  EXPECT_EQ(RunBench({"load", "--size", "1K"}, out, err), 2);
 }
 
 }  // namespace
