@@ -112,7 +112,9 @@ Status Serve(std::unique_ptr<archive::ArchiveReader> reader, const MountOptions&
              const std::function<void()>& announce) {
   std::optional<EndSignalsBlocked> blocked(std::in_place);
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<VirtualFs> files,
-                           VirtualFs::Create(std::move(reader), {options.cache_bytes, options.threads}));
+                           VirtualFs::Create(std::move(reader), {.cache_bytes = options.cache_bytes,
+                                                                 .threads = options.threads,
+                                                                 .drop_archive_pages = options.drop_archive_pages}));
   ENTROFS_ASSIGN_OR_RETURN(FuseContext context, MakeContext(*files, options));
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<FuseSession> session, FuseSession::Mount(context));
   Status up = OkStatus();

@@ -19,6 +19,8 @@ struct MountOptions {
   size_t threads = 0;  // that decode; 0: as many as there are CPUs
   // Whether users other than the one who mounts may read, as far as the archive's own mode lets them read it.
   bool allow_other = false;
+  // Take the archive's pages out of the page cache once they are decoded, so that memory holds a model once.
+  bool drop_archive_pages = true;
   // The kernel's read-ahead per open file; only root can set it.
   uint32_t read_ahead_kb = 2048;
   // The largest read request.

@@ -39,6 +39,8 @@ Status ApplyOne(std::string_view name, std::string_view value, MountOptions& opt
     ENTROFS_ASSIGN_OR_RETURN(options.read_ahead_kb, ParseCount(name, value, 0, 1 << 20));
   } else if (name == "max_read") {
     ENTROFS_ASSIGN_OR_RETURN(options.max_read_bytes, ParseCount(name, value, 4096, 1 << 20));
+  } else if (name == "archive_cache" && (value == "drop" || value == "keep")) {
+    options.drop_archive_pages = value == "drop";
   } else if (name == "allow_other" || name == "noallow_other") {
     options.allow_other = name == "allow_other";
   } else if (std::find(kKernelOptions.begin(), kKernelOptions.end(), name) != kKernelOptions.end()) {
@@ -69,6 +71,7 @@ std::string_view MountOptionsHelp() {
          "  cache_size=SIZE    as --cache-size\n"
          "  threads=N          as --threads\n"
          "  allow_other        as --allow-other; what root gets unless it says noallow_other\n"
+         "  archive_cache=keep leave the archive's pages in the page cache although they are decoded (drop)\n"
          "  read_ahead_kb=N    how far the kernel reads ahead (2048; only root can set it)\n"
          "  max_read=BYTES     the largest request of the kernel (1048576)\n"
          "  noexec             programs in the mount cannot be run\n"

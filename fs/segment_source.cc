@@ -5,8 +5,12 @@
 
 namespace entrofs::fs {
 
-SegmentSource::SegmentSource(std::unique_ptr<archive::ArchiveReader> reader, Counters& counters)
-    : reader_(std::move(reader)), counters_(counters) {}
+SegmentSource::SegmentSource(std::unique_ptr<archive::ArchiveReader> reader, bool drop_behind, Counters& counters)
+    : reader_(std::move(reader)), counters_(counters) {
+  if (!drop_behind) return;
+  drop_behind_ = std::make_unique<DropBehind>(
+      [this](uint64_t archive_offset, uint64_t length) { reader_->file().DropCached(archive_offset, length); });
+}
 
 Status SegmentSource::Decode(const Piece& piece, MutableByteSpan plain) {
   auto begin = std::chrono::steady_clock::now();
@@ -18,10 +22,16 @@ Status SegmentSource::Decode(const Piece& piece, MutableByteSpan plain) {
   if (status.ok()) {
     counters_.Add(Counter::kSegmentsDecoded);
     counters_.Add(Counter::kDecodedBytes, plain.size());
+    if (drop_behind_) NoteRead(piece);
   } else {
     counters_.Add(Counter::kDecodeErrors);
   }
   return status;
+}
+
+void SegmentSource::NoteRead(const Piece& piece) {
+  Result<archive::ArchiveReader::StoredRange> place = reader_->FindSegment(*piece.extent, piece.segment);
+  if (place) drop_behind_->OnRead(place->archive_offset);
 }
 
 std::unique_ptr<SegmentSource::Scratch> SegmentSource::TakeScratch() {

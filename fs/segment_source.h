@@ -7,6 +7,7 @@
 #include "archive/archive_reader.h"
 #include "base/bytes.h"
 #include "base/result.h"
+#include "fs/drop_behind.h"
 #include "fs/file_layout.h"
 #include "fs/stats.h"
 
@@ -15,8 +16,8 @@ namespace entrofs::fs {
 // Segments as they come out of the archive: read, checked, decoded and counted. Thread-safe.
 class SegmentSource {
  public:
-  // `counters` must outlive this.
-  SegmentSource(std::unique_ptr<archive::ArchiveReader> reader, Counters& counters);
+  // `counters` must outlive this. `drop_behind`: take what was read out of the page cache.
+  SegmentSource(std::unique_ptr<archive::ArchiveReader> reader, bool drop_behind, Counters& counters);
 
   const archive::ArchiveReader& reader() const { return *reader_; }
 
@@ -26,10 +27,12 @@ class SegmentSource {
 
  private:
   using Scratch = archive::ArchiveReader::ReadScratch;
+  void NoteRead(const Piece& piece);
   std::unique_ptr<Scratch> TakeScratch();
   void PutScratch(std::unique_ptr<Scratch> scratch);
 
   const std::unique_ptr<archive::ArchiveReader> reader_;
+  std::unique_ptr<DropBehind> drop_behind_;  // null: the archive's pages are the kernel's business
   Counters& counters_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Scratch>> idle_;  // last in, first out; as many as threads ever decoded at once

@@ -49,7 +49,7 @@ Result<std::unique_ptr<VirtualFs>> VirtualFs::Create(std::unique_ptr<archive::Ar
 }
 
 VirtualFs::VirtualFs(std::unique_ptr<archive::ArchiveReader> reader, FileTree tree, const Options& options)
-    : source_(std::move(reader), counters_),
+    : source_(std::move(reader), options.drop_archive_pages, counters_),
       tree_(std::move(tree)),
       reply_buffers_(std::make_shared<cache::BufferPool>(kIdleReplyBytes)),
       cache_(options.cache_bytes, std::make_unique<cache::LruPolicy>()),

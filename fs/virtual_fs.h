@@ -45,6 +45,8 @@ class VirtualFs {
     size_t cache_bytes = 16 << 20;
     // Threads that decode for one request when no other requests keep them busy, the caller included.
     size_t threads = 1;
+    // Take the archive's pages out of the page cache once they are decoded.
+    bool drop_archive_pages = true;
   };
   // Starts threads. kCorrupt when the archive's paths contradict each other.
   static Result<std::unique_ptr<VirtualFs>> Create(std::unique_ptr<archive::ArchiveReader> reader,
