@@ -19,8 +19,8 @@ class CachePolicy {
   virtual void Removed(SegmentId id) = 0;
   // Which segment to give up when the budget is exceeded; may be the newest. Requires: at least one was added.
   virtual SegmentId Victim() = 0;
-  // Whether a segment that a reader needs only once, as a whole, should pass through the cache. `full` says that
-  // another segment would have to go.
+  // Whether a segment that a reader needs once, as a whole, should pass through the cache. `full` says that another
+  // segment would have to go.
   virtual bool KeepsWhole(SegmentId id, bool full) = 0;
 };
 

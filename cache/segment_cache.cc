@@ -31,28 +31,43 @@ SegmentCache::SegmentCache(size_t budget_bytes, std::unique_ptr<CachePolicy> pol
 SegmentCache::~SegmentCache() = default;
 
 Result<SegmentCache::Pinned> SegmentCache::Get(SegmentId id, size_t size_bytes, const Decode& decode) {
+  std::unique_lock lock(mutex_);
+  policy_->Asked(id);
+  return DecodeOrJoin(lock, id, size_bytes, decode);
+}
+
+std::optional<Result<SegmentCache::Pinned>> SegmentCache::GetWhole(SegmentId id, size_t size_bytes,
+                                                                   const Decode& decode) {
+  std::unique_lock lock(mutex_);
+  policy_->Asked(id);
+  bool full = counts_.bytes + size_bytes > counts_.budget_bytes;
+  if (!entries_.contains(id) && !policy_->KeepsWhole(id, full)) return std::nullopt;
+  return DecodeOrJoin(lock, id, size_bytes, decode);
+}
+
+Status SegmentCache::Prepare(SegmentId id, size_t size_bytes, const Decode& decode) {
+  std::unique_lock lock(mutex_);
+  Result<Pinned> pinned = DecodeOrJoin(lock, id, size_bytes, decode);
+  if (!pinned) return std::move(pinned.error());
+  return OkStatus();
+}
+
+// Leaves the lock open when it decodes.
+Result<SegmentCache::Pinned> SegmentCache::DecodeOrJoin(std::unique_lock<std::mutex>& lock, SegmentId id,
+                                                        size_t size_bytes, const Decode& decode) {
+  if (auto place = entries_.find(id); place != entries_.end()) {
+    return Wait(lock, std::shared_ptr<Entry>(place->second));
+  }
   auto entry = std::make_shared<Entry>();
   entry->id = id;
-  {
-    std::unique_lock lock(mutex_);
-    policy_->Asked(id);
-    auto [place, is_new] = entries_.try_emplace(id, entry);
-    if (!is_new) return Wait(lock, std::shared_ptr<Entry>(place->second));
-    ++counts_.misses;
-  }
+  entries_.emplace(id, entry);
+  ++counts_.misses;
+  lock.unlock();
   Status status = DecodeInto(*entry, size_bytes, decode);
   bool ok = status.ok();
   Finish(entry, std::move(status));
   if (!ok) return *entry->error;
   return Pinned(std::move(entry));
-}
-
-std::optional<Result<SegmentCache::Pinned>> SegmentCache::Find(SegmentId id) {
-  std::unique_lock lock(mutex_);
-  policy_->Asked(id);
-  auto place = entries_.find(id);
-  if (place == entries_.end()) return std::nullopt;
-  return Wait(lock, std::shared_ptr<Entry>(place->second));
 }
 
 bool SegmentCache::Contains(SegmentId id) const {
@@ -65,11 +80,6 @@ void SegmentCache::Drop(SegmentId id) {
   std::lock_guard lock(mutex_);
   auto place = entries_.find(id);
   if (place != entries_.end() && place->second->state == Entry::State::kReady) dropped = RemoveLocked(id);
-}
-
-bool SegmentCache::KeepsWhole(SegmentId id) {
-  std::lock_guard lock(mutex_);
-  return policy_->KeepsWhole(id, counts_.bytes >= counts_.budget_bytes);
 }
 
 void SegmentCache::SetBudget(size_t budget_bytes) {

@@ -46,8 +46,12 @@ class SegmentCache {
   // Blocks. Errors are those of the decoder; kNoMemory when it ran out of memory.
   Result<Pinned> Get(SegmentId id, size_t size_bytes, const Decode& decode);
 
-  // The segment if it is there or being decoded (then waits); nothing otherwise.
-  std::optional<Result<Pinned>> Find(SegmentId id);
+  // As Get, for a segment that is needed once and as a whole: nothing when it is neither there nor being decoded nor
+  // worth keeping. The caller then decodes it where the bytes are wanted.
+  std::optional<Result<Pinned>> GetWhole(SegmentId id, size_t size_bytes, const Decode& decode);
+
+  // Makes the segment ready for somebody who will ask for it. As Get, but does not count as being asked for.
+  Status Prepare(SegmentId id, size_t size_bytes, const Decode& decode);
 
   // True when the segment is there or being decoded. Never waits; does not count as being asked for.
   bool Contains(SegmentId id) const;
@@ -55,9 +59,6 @@ class SegmentCache {
   // Gives the segment up, so that its memory serves the next decode while it is warm. Nothing happens when it is not
   // there or still being decoded.
   void Drop(SegmentId id);
-
-  // Whether a segment needed as a whole is worth a Get; if not, decode it elsewhere and keep it out of the cache.
-  bool KeepsWhole(SegmentId id);
 
   // Changes the budget, evicting what exceeds it.
   void SetBudget(size_t budget_bytes);
@@ -73,6 +74,8 @@ class SegmentCache {
   Counts counts() const;
 
  private:
+  Result<Pinned> DecodeOrJoin(std::unique_lock<std::mutex>& lock, SegmentId id, size_t size_bytes,
+                              const Decode& decode);
   Result<Pinned> Wait(std::unique_lock<std::mutex>& lock, const std::shared_ptr<Entry>& entry);
   Status DecodeInto(Entry& entry, size_t size_bytes, const Decode& decode);
   void Finish(const std::shared_ptr<Entry>& entry, Status status);

@@ -42,7 +42,7 @@ using Action = std::function<Status(const Streams&)>;
 
 Action AddMount(CLI::App& command) {
   struct Arguments {
-    std::string archive, folder, cache_size;
+    std::string archive, folder, cache_size, cache_policy;
     std::vector<std::string> options;
     size_t threads = 0;
     bool foreground = false, allow_other = false;
@@ -55,6 +55,10 @@ Action AddMount(CLI::App& command) {
       ->type_name("OPT,...")
       ->allow_extra_args(false);
   command.add_option("--cache-size", arguments->cache_size, "decoded data to keep, like 64M (16M)")->type_name("SIZE");
+  command
+      .add_option("--cache-policy", arguments->cache_policy,
+                  "lru: what was read lately; scan: a fixed part of a model that does not fit into memory (lru)")
+      ->check(CLI::IsMember({"lru", "scan"}));
   command.add_option("--threads", arguments->threads, "threads that decode (as many as CPUs)")
       ->check(CLI::Range(1, 1024));
   command.add_flag("--allow-other", arguments->allow_other,
@@ -63,7 +67,8 @@ Action AddMount(CLI::App& command) {
                  "\nExamples:\n"
                  "  entrofs mount llama.entro /mnt/llama           # returns when the files are there\n"
                  "  ls /mnt/llama && entrofs status /mnt/llama\n"
-                 "  entrofs umount /mnt/llama");
+                 "  entrofs umount /mnt/llama\n"
+                 "  entrofs mount big.entro /mnt/big --cache-size 8G --cache-policy scan   # larger than memory");
   return [arguments](const Streams&) -> Status {
     MountOptions options = DefaultMountOptions();
     for (const std::string& text : arguments->options) ENTROFS_RETURN_IF_ERROR(ApplyMountOptions(text, options));
@@ -72,6 +77,9 @@ Action AddMount(CLI::App& command) {
     options.foreground = arguments->foreground;
     if (arguments->threads != 0) options.threads = arguments->threads;
     if (arguments->allow_other) options.allow_other = true;
+    if (!arguments->cache_policy.empty()) {
+      ENTROFS_RETURN_IF_ERROR(ApplyMountOptions("cache_policy=" + arguments->cache_policy, options));
+    }
     if (!arguments->cache_size.empty()) {
       ENTROFS_ASSIGN_OR_RETURN(options.cache_bytes, ParseBytes(arguments->cache_size));
     }

@@ -113,6 +113,7 @@ Status Serve(std::unique_ptr<archive::ArchiveReader> reader, const MountOptions&
   std::optional<EndSignalsBlocked> blocked(std::in_place);
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<VirtualFs> files,
                            VirtualFs::Create(std::move(reader), {.cache_bytes = options.cache_bytes,
+                                                                 .cache_policy = options.cache_policy,
                                                                  .threads = options.threads,
                                                                  .drop_archive_pages = options.drop_archive_pages}));
   ENTROFS_ASSIGN_OR_RETURN(FuseContext context, MakeContext(*files, options));

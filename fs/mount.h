@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "fs/cache_policy_kind.h"
 
 // Mounting as one call.
 namespace entrofs::fs {
@@ -16,6 +17,7 @@ struct MountOptions {
   // Stay in the foreground, log to stderr. Otherwise return when the mount is up and log to syslog.
   bool foreground = false;
   size_t cache_bytes = 16 << 20;
+  CachePolicyKind cache_policy = CachePolicyKind::kLru;
   size_t threads = 0;  // that decode; 0: as many as there are CPUs
   // Whether users other than the one who mounts may read, as far as the archive's own mode lets them read it.
   bool allow_other = false;

@@ -33,6 +33,8 @@ Result<uint32_t> ParseCount(std::string_view name, std::string_view text, uint32
 Status ApplyOne(std::string_view name, std::string_view value, MountOptions& options) {
   if (name == "cache_size") {
     ENTROFS_ASSIGN_OR_RETURN(options.cache_bytes, ParseBytes(value));
+  } else if (name == "cache_policy" && (value == "lru" || value == "scan")) {
+    options.cache_policy = value == "scan" ? CachePolicyKind::kScan : CachePolicyKind::kLru;
   } else if (name == "threads") {
     ENTROFS_ASSIGN_OR_RETURN(options.threads, ParseCount(name, value, 1, 1024));
   } else if (name == "read_ahead_kb") {
@@ -69,6 +71,7 @@ Status ApplyMountOptions(std::string_view text, MountOptions& options) {
 std::string_view MountOptionsHelp() {
   return "Mount options (-o NAME[=VALUE],...), which fstab takes, too:\n"
          "  cache_size=SIZE    as --cache-size\n"
+         "  cache_policy=scan  as --cache-policy\n"
          "  threads=N          as --threads\n"
          "  allow_other        as --allow-other; what root gets unless it says noallow_other\n"
          "  archive_cache=keep leave the archive's pages in the page cache although they are decoded (drop)\n"

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cache/lru_policy.h"
+#include "cache/scan_policy.h"
 
 namespace entrofs::fs {
 namespace {
@@ -31,6 +32,11 @@ class Busy {
   std::atomic<size_t>& count_;
 };
 
+std::unique_ptr<cache::CachePolicy> MakePolicy(CachePolicyKind kind) {
+  if (kind == CachePolicyKind::kScan) return std::make_unique<cache::ScanPolicy>();
+  return std::make_unique<cache::LruPolicy>();
+}
+
 }  // namespace
 
 void ReadReply::Append(ByteSpan bytes) {
@@ -52,7 +58,8 @@ VirtualFs::VirtualFs(std::unique_ptr<archive::ArchiveReader> reader, FileTree tr
     : source_(std::move(reader), options.drop_archive_pages, counters_),
       tree_(std::move(tree)),
       reply_buffers_(std::make_shared<cache::BufferPool>(kIdleReplyBytes)),
-      cache_(options.cache_bytes, std::make_unique<cache::LruPolicy>()),
+      cache_(options.cache_bytes, MakePolicy(options.cache_policy)),
+      releases_passed_(options.cache_policy == CachePolicyKind::kLru),
       threads_(std::max<size_t>(options.threads, 1)),
       prefetcher_({[this](const Prefetcher::Target& target) { Prefetch(target); },
                    [this](size_t file, uint64_t begin, uint64_t end) { Release(file, begin, end); }}) {
@@ -121,8 +128,8 @@ VirtualFs::PieceResult VirtualFs::Fetch(const Piece& piece, MutableByteSpan spac
 
 // Straight into the reply, unless the segment is at hand or the cache wants it.
 VirtualFs::PieceResult VirtualFs::FetchWhole(const Piece& piece, MutableByteSpan space) {
-  std::optional<Result<cache::SegmentCache::Pinned>> segment = cache_.Find(piece.id);
-  if (!segment && cache_.KeepsWhole(piece.id)) segment = GetCached(piece);
+  std::optional<Result<cache::SegmentCache::Pinned>> segment = cache_.GetWhole(
+      piece.id, piece.segment_bytes, [&](MutableByteSpan plain) { return source_.Decode(piece, plain); });
   if (!segment) return {space, std::nullopt, source_.Decode(piece, space)};
   if (!*segment) return {{}, std::nullopt, std::move(segment->error())};
   ByteSpan bytes = (*segment)->bytes();
@@ -143,6 +150,7 @@ void VirtualFs::NotePlace(size_t file, const std::vector<Piece>& pieces, size_t 
 
 // Their memory serves the next segments while the CPU cache still holds it.
 void VirtualFs::Release(size_t file, uint64_t begin, uint64_t end) {
+  if (!releases_passed_) return;
   const FileLayout& layout = layouts_[file];
   for (uint64_t ordinal = begin; ordinal < std::min(end, layout.segment_count()); ++ordinal) {
     cache_.Drop(layout.WholeSegment(ordinal).id);
@@ -154,7 +162,9 @@ void VirtualFs::Release(size_t file, uint64_t begin, uint64_t end) {
 void VirtualFs::Prefetch(const Prefetcher::Target& target) try {
   Piece piece = layouts_[target.file].WholeSegment(target.ordinal);
   if (cache_.Contains(piece.id)) return;
-  if (GetCached(piece).ok()) counters_.Add(Counter::kSegmentsPrefetched);
+  Status status = cache_.Prepare(piece.id, piece.segment_bytes,
+                                 [&](MutableByteSpan plain) { return source_.Decode(piece, plain); });
+  if (status.ok()) counters_.Add(Counter::kSegmentsPrefetched);
 } catch (const std::bad_alloc&) {
   // Without memory there is nothing to do ahead.
 }

@@ -12,6 +12,7 @@
 #include "base/thread_pool.h"
 #include "cache/buffer_pool.h"
 #include "cache/segment_cache.h"
+#include "fs/cache_policy_kind.h"
 #include "fs/file_layout.h"
 #include "fs/file_tree.h"
 #include "fs/prefetcher.h"
@@ -43,6 +44,7 @@ class VirtualFs {
  public:
   struct Options {
     size_t cache_bytes = 16 << 20;
+    CachePolicyKind cache_policy = CachePolicyKind::kLru;
     // Threads that decode for one request when no other requests keep them busy, the caller included.
     size_t threads = 1;
     // Take the archive's pages out of the page cache once they are decoded.
@@ -85,6 +87,7 @@ class VirtualFs {
   std::vector<FileLayout> layouts_;  // as Index::files
   const std::shared_ptr<cache::BufferPool> reply_buffers_;
   cache::SegmentCache cache_;
+  const bool releases_passed_;  // the next sweep is the kernel's business
   const size_t threads_;
   std::atomic<size_t> busy_{0};       // requests being answered
   std::unique_ptr<ThreadPool> pool_;  // null when requests have only their own thread

@@ -146,14 +146,24 @@ TEST(SegmentCache, PinsOutliveEviction) {
   EXPECT_TRUE(IsFilled(pinned, 1));
 }
 
-TEST(SegmentCache, FindDecodesNothing) {
+TEST(SegmentCache, WholeSegmentsAreSharedButNotKeptByLru) {
   SegmentCache cache = MakeCache(2);
-  EXPECT_FALSE(cache.Find(1).has_value());
   CountingDecoder decoder;
+  EXPECT_FALSE(cache.GetWhole(1, kSize, decoder(1)).has_value());
+  EXPECT_EQ(decoder.runs, 0);
   (void)cache.Get(1, kSize, decoder(1));
-  auto found = cache.Find(1);
+  auto found = cache.GetWhole(1, kSize, decoder(1));
   ASSERT_TRUE(found.has_value());
   EXPECT_TRUE(IsFilled(*found, 1));
+  EXPECT_EQ(decoder.runs, 1);
+}
+
+TEST(SegmentCache, WhatIsPreparedIsThereForTheReader) {
+  SegmentCache cache = MakeCache(2);
+  CountingDecoder decoder;
+  EXPECT_TRUE(cache.Prepare(1, kSize, decoder(1)).ok());
+  EXPECT_TRUE(IsFilled(cache.Get(1, kSize, decoder(1)), 1));
+  EXPECT_EQ(decoder.runs, 1);
 }
 
 TEST(SegmentCache, ShrinkingTheBudgetEvicts) {

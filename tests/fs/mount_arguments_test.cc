@@ -13,6 +13,8 @@ TEST(MountArguments, OwnOptionsAreTaken) {
   EXPECT_TRUE(options.allow_other);
   EXPECT_EQ(options.read_ahead_kb, 512u);
   EXPECT_EQ(options.max_read_bytes, 65536u);
+  ASSERT_TRUE(ApplyMountOptions("cache_policy=scan", options).ok());
+  EXPECT_EQ(options.cache_policy, CachePolicyKind::kScan);
   ASSERT_TRUE(ApplyMountOptions("archive_cache=keep", options).ok());
   EXPECT_FALSE(options.drop_archive_pages);
   ASSERT_TRUE(ApplyMountOptions("noallow_other", options).ok());
@@ -29,8 +31,8 @@ TEST(MountArguments, WhatFstabSaysIsAccepted) {
 
 TEST(MountArguments, UnknownNamesAndBadValuesAreRefusedByName) {
   MountOptions options;
-  for (const char* text :
-       {"cash_size=1G", "cache_size=lots", "threads=0", "threads=x", "threads=", "max_read=1", "archive_cache=x"}) {
+  for (const char* text : {"cash_size=1G", "cache_size=lots", "threads=0", "threads=x", "threads=", "max_read=1",
+                           "archive_cache=x", "cache_policy=best"}) {
     Status status = ApplyMountOptions(text, options);
     ASSERT_FALSE(status.ok()) << text;
     EXPECT_EQ(status.error().code, ErrorCode::kInvalidArgument);

@@ -201,6 +201,18 @@ TEST_F(VirtualFsTest, ManyReadersAtOnceSeeTheRightBytes) {
   EXPECT_EQ(wrong, 0);
 }
 
+TEST_F(VirtualFsTest, SweepsOverMoreThanTheCacheHitHalfOfItWithTheScanPolicy) {
+  SampleFile model{.path = "model", .extents = {Tensor("t", 64 * (64 << 10), 64 << 10)}};
+  Open({model}, {.cache_bytes = 32 * (64 << 10), .cache_policy = CachePolicyKind::kScan, .threads = 1});
+  Bytes content = model.Content();
+  for (int sweep = 0; sweep < 6; ++sweep) {
+    for (size_t offset = 0; offset < content.size(); offset += 1 << 20) {
+      ASSERT_EQ(Read("model", offset, 1 << 20), Slice(content, offset, 1 << 20));
+    }
+  }
+  EXPECT_GE(Count(Counter::kCacheHits), 5u * 64 * 45 / 100);
+}
+
 TEST_F(VirtualFsTest, WorksWithoutCacheAndWithOneThread) {
   SampleFile model = ModelFile("model", 2, 150'000, 64 << 10);
   Open({model}, {.cache_bytes = 0, .threads = 1});
