@@ -12,8 +12,9 @@ namespace stdfs = std::filesystem;
 
 constexpr std::string_view kSafetensorsSuffix = ".safetensors";
 
+// Well-formed, but not something that can be packed.
 Error Refused(const stdfs::path& path, const std::string& why) {
-  return Error{ErrorCode::kInvalidArgument, path.string() + ": " + why};
+  return Error{ErrorCode::kUnsupported, path.string() + ": " + why};
 }
 
 Error FromSystem(const stdfs::path& path, const std::error_code& code) {
@@ -106,7 +107,7 @@ Result<Checkpoint> OpenCheckpoint(const std::string& source) {
   ENTROFS_ASSIGN_OR_RETURN(Checkpoint checkpoint, ListCheckpoint(source));
   std::error_code ignored;
   if (!stdfs::is_directory(source, ignored) && !source.ends_with(kSafetensorsSuffix)) {
-    return Refused(source, "is neither a directory nor a .safetensors file");
+    return Error{ErrorCode::kInvalidArgument, source + ": is neither a directory nor a .safetensors file"};
   }
   for (CheckpointFile& file : checkpoint.files) {
     if (!file.path.ends_with(kSafetensorsSuffix)) continue;

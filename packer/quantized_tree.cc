@@ -20,8 +20,14 @@ std::string FolderOf(const std::string& path) { return path.substr(0, path.rfind
 
 std::vector<uint8_t> ToBytes(const std::string& text) { return {text.begin(), text.end()}; }
 
+// The checkpoint, not the command line, is at fault.
+Error NotPossible(Error error) {
+  if (error.code == ErrorCode::kInvalidArgument) error.code = ErrorCode::kUnsupported;
+  return error;
+}
+
 Result<std::string> ReadText(const CheckpointFile& file) {
-  if (file.file->size() > kMaxJsonBytes) return Error{ErrorCode::kInvalidArgument, file.path + ": is too large"};
+  if (file.file->size() > kMaxJsonBytes) return Error{ErrorCode::kUnsupported, file.path + ": is too large"};
   std::string text(file.file->size(), '\0');
   ENTROFS_RETURN_IF_ERROR(file.file->ReadAt(0, {reinterpret_cast<uint8_t*>(text.data()), text.size()}));
   return text;
@@ -39,7 +45,7 @@ class Quantizer {
     tree_.directories = checkpoint_.directories;
     for (const CheckpointFile& file : checkpoint_.files) {
       Result<OutputFile> output = Convert(file);
-      if (!output) return std::move(output.error()).WithContext(file.path);
+      if (!output) return NotPossible(std::move(output.error())).WithContext(file.path);
       tree_.files.push_back(std::move(*output));
     }
     return std::move(tree_);
@@ -87,12 +93,12 @@ class Quantizer {
       if (!IsShardIndex(file.path)) continue;
       ENTROFS_ASSIGN_OR_RETURN(std::string text, ReadText(file));
       Result<std::set<std::string>> shards = ShardsOf(text);
-      if (!shards) return std::move(shards.error()).WithContext(file.path);
+      if (!shards) return NotPossible(std::move(shards.error())).WithContext(file.path);
       Group& group = groups.emplace_back();
       for (const std::string& shard : *shards) {
         auto found = by_path_.find(FolderOf(file.path) + shard);
         if (found == by_path_.end() || !found->second->header) {
-          return Error{ErrorCode::kInvalidArgument, file.path + ": names '" + shard + "', which is not there"};
+          return Error{ErrorCode::kUnsupported, file.path + ": names '" + shard + "', which is not there"};
         }
         if (grouped.insert(found->second).second) group.push_back(found->second);
       }

@@ -87,7 +87,8 @@ void PrintQuantization(const Report& report, std::ostream& out) {
     if (names.contains(tensor.belongs_to)) sum.Add(tensor);
   }
   std::string scheme_names;
-  for (const std::string& scheme : schemes) scheme_names += (scheme_names.empty() ? "" : ", ") + scheme;
+  for (const std::string& scheme : schemes)
+    scheme_names += (scheme_names.empty() ? "" : ", ") + archive::Printable(scheme);
   out << "quantized: " << names.size() << " tensors by " << scheme_names << ", " << Count(sum.weights) << " weights at "
       << Decimal(sum.PerWeight(8.0 * static_cast<double>(sum.archive_bytes)), 3) << " bits with their scales; SQNR "
       << Db(total.SqnrDb()) << " in total, worst " << Db(worst->error->SqnrDb()) << " ("
@@ -131,7 +132,7 @@ void PrintTensors(const Report& report, std::ostream& out) {
     if (file == nullptr || *file != tensor.file) table.AddRow({archive::Printable(tensor.file) + ":"});
     file = &tensor.file;
     table.AddRow({"  " + archive::Printable(tensor.name), std::string(Name(tensor.dtype)), ShapeText(tensor.shape),
-                  tensor.codec, FormatBytes(tensor.plain_bytes), FormatBytes(tensor.archive_bytes),
+                  archive::Printable(tensor.codec), FormatBytes(tensor.plain_bytes), FormatBytes(tensor.archive_bytes),
                   Decimal(tensor.bits_per_weight(), 3), Decimal(tensor.entropy_bits_per_weight(), 3),
                   tensor.error ? Db(tensor.error->SqnrDb()) : ""});
   }

@@ -182,6 +182,18 @@ TEST(EntroPack, BrokenSafetensorsLeaveNoArchive) {
   EXPECT_EQ(folder.FileCount(), 1u);
 }
 
+TEST(EntroPack, CheckpointsThatCannotBePackedAreExitCodeOne) {
+  TemporaryFolder folder;
+  const std::string source = folder.Path("source");
+  WriteLlama(source, Dtype::kBf16, false);
+  WriteFile(source + "/config.json", R"({"quantization_config":{}})");
+  ExpectOneLineError(RunEntroPack({"create", source, "-o", folder.Path("a"), "--quant", "uint8"}), 1,
+                     "config.json: has a quantization_config");
+  std::filesystem::create_symlink("nowhere", source + "/link");
+  ExpectOneLineError(RunEntroPack({"create", source, "-o", folder.Path("a")}), 1, "link: is a link that leads nowhere");
+  EXPECT_EQ(folder.FileCount(), 1u);
+}
+
 TEST(EntroPack, RefusesToWriteIntoItsSource) {
   TemporaryFolder folder;
   WriteFile(folder.Path("source/a.txt"), "x");
