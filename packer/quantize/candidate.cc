@@ -79,7 +79,7 @@ Status FindRanges(const FirstPass& pass, std::vector<Candidate>& candidates, Thr
   return OkStatus();
 }
 
-Status MeasureErrors(std::vector<Candidate>& candidates, ThreadPool& pool) {
+Status MeasureErrors(bool count_codes, std::vector<Candidate>& candidates, ThreadPool& pool) {
   const std::vector<Job> jobs = CutIntoJobs(candidates, /*whole_rows=*/false);
   std::vector<QuantizationError> errors(jobs.size());
   std::mutex mutex;  // guards the candidates' codes
@@ -91,9 +91,11 @@ Status MeasureErrors(std::vector<Candidate>& candidates, ThreadPool& pool) {
     Candidate& candidate = *jobs[i].candidate;
     if (!candidate.matrix) return OkStatus();
     codec::Histogram codes{};
-    Result<QuantizationError> error = candidate.matrix->Measure(jobs[i].begin, jobs[i].end, codes);
+    Result<QuantizationError> error =
+        candidate.matrix->Measure(jobs[i].begin, jobs[i].end, count_codes ? &codes : nullptr);
     if (!error) return std::move(error.error()).WithContext(candidate.input->name);
     errors[i] = *error;
+    if (!count_codes) return OkStatus();
     std::lock_guard lock(mutex);
     for (size_t code = 0; code < codes.size(); ++code) candidate.codes[code] += codes[code];
     return OkStatus();

@@ -32,7 +32,7 @@ struct Candidate {
 
   // Found by the second pass.
   QuantizationError error;
-  codec::Histogram codes{};
+  codec::Histogram codes{};  // only when asked for
 
   // Of all rows together.
   Range WholeRange() const;
@@ -45,7 +45,7 @@ struct FirstPass {
 };
 Status FindRanges(const FirstPass& pass, std::vector<Candidate>& candidates, ThreadPool& pool);
 
-// Fills error and codes of every candidate that has a matrix.
-Status MeasureErrors(std::vector<Candidate>& candidates, ThreadPool& pool);
+// Fills the error, and if so asked the codes, of every candidate that has a matrix.
+Status MeasureErrors(bool count_codes, std::vector<Candidate>& candidates, ThreadPool& pool);
 
 }  // namespace entrofs::packer::quantize

@@ -80,7 +80,7 @@ Status QuantizedMatrix::ReadAffines(uint64_t begin, uint64_t count, Affine* affi
                    });
 }
 
-Result<QuantizationError> QuantizedMatrix::Measure(uint64_t begin, uint64_t end, codec::Histogram& histogram) const {
+Result<QuantizationError> QuantizedMatrix::Measure(uint64_t begin, uint64_t end, codec::Histogram* histogram) const {
   QuantizationError error;
   std::vector<uint8_t> codes(end - begin);
   ENTROFS_RETURN_IF_ERROR(
@@ -89,7 +89,7 @@ Result<QuantizationError> QuantizedMatrix::Measure(uint64_t begin, uint64_t end,
         Quantize(affine, weights, count, run_codes);
         error += MeasureError(affine, dtype_, weights, run_codes, count);
       }));
-  codec::CountBytes(codes, histogram);
+  if (histogram != nullptr) codec::CountBytes(codes, *histogram);
   return error;
 }
 

@@ -53,8 +53,8 @@ class QuantizedMatrix {
   // Parameters of runs [begin, begin + count).
   Status ReadAffines(uint64_t begin, uint64_t count, Affine* affines) const;
   // What elements [begin, end) lose; with fitted parameters, begin must start a run and end must end one. Adds the
-  // codes to `histogram`. Holds a byte per element.
-  Result<QuantizationError> Measure(uint64_t begin, uint64_t end, codec::Histogram& histogram) const;
+  // codes to `histogram` unless it is null. Holds a byte per element.
+  Result<QuantizationError> Measure(uint64_t begin, uint64_t end, codec::Histogram* histogram) const;
 
  private:
   // Calls `use(affine, weights, count, first)` for every piece of a run in [begin, end).

@@ -139,7 +139,7 @@ Status FitRanges(const Options& options, std::vector<Candidate>& candidates, Thr
   for (Candidate& candidate : candidates) {
     if (candidate.layout) candidate.matrix = Fit(options, candidate);
   }
-  return MeasureErrors(candidates, pool);
+  return MeasureErrors(/*count_codes=*/false, candidates, pool);
 }
 
 Status CheckOptions(const Options& options) {

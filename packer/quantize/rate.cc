@@ -26,9 +26,10 @@ constexpr double kTensorOverheadBytes = 120;
 
 StepOutcome TryStep(const ValueHistogram& weights, double step) {
   StepOutcome outcome;
+  const double per_unit = 1 / step;
   double product = 0, energy = 0;
   for (const ValueHistogram::Entry& entry : weights.entries()) {
-    const double steps = (entry.value / step + kRounder) - kRounder;
+    const double steps = (entry.value * per_unit + kRounder) - kRounder;
     const double code = std::clamp(steps, -double{kLargest}, double{kLargest});
     outcome.codes[static_cast<size_t>(kMiddle + static_cast<int>(code))] += entry.count;
     if (code != steps) continue;  // its row will have a larger step

@@ -71,7 +71,7 @@ class RateFitter {
 
   Result<double> FitAndMeasure(double step) {
     pool_.ParallelFor(active_.size(), [&](size_t i) { Fit(step, *active_[i]); });
-    ENTROFS_RETURN_IF_ERROR(MeasureErrors(candidates_, pool_));
+    ENTROFS_RETURN_IF_ERROR(MeasureErrors(/*count_codes=*/true, candidates_, pool_));
     return CodedBitsOfAll();
   }
 
