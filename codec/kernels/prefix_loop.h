@@ -32,12 +32,12 @@ bool DecodePrefix(const uint32_t* pair_lookup, size_t count, size_t stride, Pref
         const uint16_t two = static_cast<uint16_t>(entry >> 8);
         memcpy(held + run * stride + 2 * pair, &two, sizeof two);
         window[run] >>= entry & 63;
-        used[run] += entry & 63;
+        used[run] += entry;  // only the low byte counts
       }
     }
 #pragma GCC unroll 4
     for (unsigned run = 0; run < 4; ++run) {
-      at[run] += used[run] >> 3;
+      at[run] += (used[run] & 0xff) >> 3;
       used[run] &= 7;
     }
   }
