@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
@@ -25,8 +26,9 @@ std::string Number(double value, int decimals, int width) {
 // Null for what is unknown; five significant digits otherwise.
 Json JsonNumber(double value) {
   if (value == 0 || !std::isfinite(value)) return nullptr;
-  const double unit = std::pow(10, std::floor(std::log10(std::fabs(value))) - 4);
-  return std::round(value / unit) * unit;
+  char digits[32];
+  std::snprintf(digits, sizeof digits, "%.5g", value);
+  return std::strtod(digits, nullptr);
 }
 
 Json JsonRow(const Race& race, const RaceResult& result, int cores) {
