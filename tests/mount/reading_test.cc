@@ -221,11 +221,15 @@ TEST_F(ReadingTest, ReadingTheHeaderDecodesNextToNothing) {
 
 TEST_F(ReadingTest, ReadingAgainAsksTheDaemonNothing) {
   (void)ReadFile(file_);
-  uint64_t reads = StatusNumber("reads");
-  EXPECT_GT(reads, 0u);
-  EXPECT_EQ(ReadFile(file_), content_);
-  EXPECT_EQ(StatusNumber("reads"), reads);
   EXPECT_GE(StatusNumber("read_bytes"), content_.size());
+  // The page cache belongs to the whole machine: somebody else may have it emptied, but hardly every time.
+  bool asked_nothing = false;
+  for (int attempt = 0; attempt < 5 && !asked_nothing; ++attempt) {
+    uint64_t reads = StatusNumber("reads");
+    EXPECT_EQ(ReadFile(file_), content_);
+    asked_nothing = StatusNumber("reads") == reads;
+  }
+  EXPECT_TRUE(asked_nothing);
 }
 
 }  // namespace
