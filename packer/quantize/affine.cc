@@ -105,6 +105,21 @@ void Dequantize(const Affine& affine, Dtype dtype, const uint8_t* codes, size_t 
   RoundFloats(dtype, values, count);
 }
 
+double Energy(const float* weights, size_t count) {
+  double sums[kLanes] = {};
+  const size_t whole = count / kLanes * kLanes;
+  for (size_t i = 0; i < whole; i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      const double weight = weights[i + lane];
+      sums[lane] += weight * weight;
+    }
+  }
+  for (size_t i = whole; i < count; ++i) sums[i - whole] += static_cast<double>(weights[i]) * weights[i];
+  double total = 0;
+  for (double sum : sums) total += sum;
+  return total;
+}
+
 QuantizationError MeasureError(const Affine& affine, Dtype dtype, const float* weights, const uint8_t* codes,
                                size_t count) {
   float values[kBlock];

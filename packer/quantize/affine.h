@@ -49,6 +49,9 @@ void Quantize(const Affine& affine, const float* weights, size_t count, uint8_t*
 // values[i] = what a reader makes of codes[i].
 void Dequantize(const Affine& affine, Dtype dtype, const uint8_t* codes, size_t count, float* values);
 
+// The sum of squares, in an order that depends on count alone.
+double Energy(const float* weights, size_t count);
+
 // Signal and noise of `weights` as read back from their codes. The order of summation depends on count alone.
 QuantizationError MeasureError(const Affine& affine, Dtype dtype, const float* weights, const uint8_t* codes,
                                size_t count);

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "packer/quantize/parallel.h"
+#include "packer/quantize/rate.h"
 
 namespace entrofs::packer::quantize {
 namespace {
@@ -32,13 +33,49 @@ std::vector<Job> CutIntoJobs(std::vector<Candidate>& candidates, bool whole_rows
   return jobs;
 }
 
-// Includes weights [first, first + count) of a matrix in the ranges of their rows.
-void IncludeInRows(const float* weights, size_t count, uint64_t first, uint64_t columns, std::vector<Range>& rows) {
+// Calls `visit(row, weights, count)` for the pieces of rows in [first, first + count) of a matrix, in order.
+template <typename Visit>
+void VisitRows(const float* weights, size_t count, uint64_t first, uint64_t columns, const Visit& visit) {
   for (uint64_t at = first; at < first + count;) {
     const uint64_t row_end = std::min((at / columns + 1) * columns, first + count);
-    rows[at / columns].Include(weights + (at - first), row_end - at);
+    visit(at / columns, weights + (at - first), row_end - at);
     at = row_end;
   }
+}
+
+struct JobValues {
+  double energy = 0;
+  ValueHistogram histogram;
+};
+
+// Fills the row factors of a job's rows and counts its weights divided by them.
+Result<JobValues> CountValues(const Job& job) {
+  Candidate& candidate = *job.candidate;
+  const uint64_t columns = candidate.shape.columns;
+  const uint64_t first_row = job.begin / columns;
+  std::vector<double> energies(job.end / columns - first_row);
+  ENTROFS_RETURN_IF_ERROR(VisitWeights(*candidate.input->bytes, candidate.input->dtype, job.begin, job.end,
+                                       [&](const float* weights, size_t count, uint64_t first) {
+                                         VisitRows(weights, count, first, columns,
+                                                   [&](uint64_t row, const float* piece, size_t size) {
+                                                     energies[row - first_row] += Energy(piece, size);
+                                                   });
+                                       }));
+  JobValues values;
+  for (size_t i = 0; i < energies.size(); ++i) {
+    values.energy += energies[i];
+    candidate.row_factors[first_row + i] = static_cast<float>(RowFactor(energies[i] / static_cast<double>(columns)));
+  }
+  ValueHistogram::Counter counter;
+  ENTROFS_RETURN_IF_ERROR(VisitWeights(*candidate.input->bytes, candidate.input->dtype, job.begin, job.end,
+                                       [&](const float* weights, size_t count, uint64_t first) {
+                                         VisitRows(weights, count, first, columns,
+                                                   [&](uint64_t row, const float* piece, size_t size) {
+                                                     counter.Add(piece, size, 1 / candidate.row_factors[row]);
+                                                   });
+                                       }));
+  values.histogram = counter.Finish();
+  return values;
 }
 
 }  // namespace
@@ -50,31 +87,39 @@ Range Candidate::WholeRange() const {
 }
 
 Status FindRanges(const FirstPass& pass, std::vector<Candidate>& candidates, ThreadPool& pool) {
-  for (Candidate& candidate : candidates)
+  for (Candidate& candidate : candidates) {
     candidate.ranges.resize(pass.ranges_per_row(candidate) ? candidate.shape.rows : 1);
+    if (pass.count_values) candidate.row_factors.resize(candidate.shape.rows);
+  }
   const std::vector<Job> jobs = CutIntoJobs(candidates, /*whole_rows=*/true);
   std::vector<Range> whole(jobs.size());
+  std::vector<double> energies(jobs.size());
   std::mutex mutex;  // guards the candidates' value histograms, whose sums do not depend on the order
   ENTROFS_RETURN_IF_ERROR(ParallelForStatus(pool, jobs.size(), [&](size_t i) -> Status {
     Candidate& candidate = *jobs[i].candidate;
-    std::optional<ValueHistogram::Counter> counter;
-    if (pass.count_values) counter.emplace();
-    Status status = VisitWeights(*candidate.input->bytes, candidate.input->dtype, jobs[i].begin, jobs[i].end,
-                                 [&](const float* weights, size_t count, uint64_t first) {
-                                   if (counter) counter->Add(weights, count);
-                                   if (candidate.ranges.size() == 1) return whole[i].Include(weights, count);
-                                   IncludeInRows(weights, count, first, candidate.shape.columns, candidate.ranges);
-                                 });
-    if (!status) return std::move(status.error()).WithContext(candidate.input->name);
-    if (counter) {
-      ValueHistogram values = counter->Finish();
-      std::lock_guard lock(mutex);
-      candidate.values.Merge(values);
+    Status status = VisitWeights(
+        *candidate.input->bytes, candidate.input->dtype, jobs[i].begin, jobs[i].end,
+        [&](const float* weights, size_t count, uint64_t first) {
+          if (candidate.ranges.size() == 1) return whole[i].Include(weights, count);
+          VisitRows(weights, count, first, candidate.shape.columns,
+                    [&](uint64_t row, const float* piece, size_t size) { candidate.ranges[row].Include(piece, size); });
+        });
+    if (status && pass.count_values) {
+      Result<JobValues> values = CountValues(jobs[i]);
+      if (values) {
+        energies[i] = values->energy;
+        std::lock_guard lock(mutex);
+        candidate.values.Merge(values->histogram);
+      } else {
+        status = std::move(values.error());
+      }
     }
-    return OkStatus();
+    return status ? OkStatus() : Status(std::move(status.error()).WithContext(candidate.input->name));
   }));
   for (size_t i = 0; i < jobs.size(); ++i) {
-    if (jobs[i].candidate->ranges.size() == 1) jobs[i].candidate->ranges[0].Include(whole[i]);
+    Candidate& candidate = *jobs[i].candidate;
+    if (candidate.ranges.size() == 1) candidate.ranges[0].Include(whole[i]);
+    candidate.mean_square += energies[i] / static_cast<double>(candidate.shape.element_count());
   }
   return OkStatus();
 }

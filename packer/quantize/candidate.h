@@ -24,7 +24,10 @@ struct Candidate {
 
   // Found by the first pass.
   std::vector<Range> ranges;  // one for the matrix, or one per row
-  ValueHistogram values;      // only when asked for
+  // Only when asked for: of each row, what multiplies its step, and of all weights, divided by their row's factor.
+  std::vector<float> row_factors;
+  ValueHistogram values;
+  double mean_square = 0;
 
   // Set between the passes; null for a matrix that is left as it is.
   std::shared_ptr<const QuantizedMatrix> matrix;

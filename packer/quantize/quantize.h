@@ -21,7 +21,7 @@ enum class Scheme {
   kInt8Tensor,   // one scale per matrix, codes -127..127
   kInt8Channel,  // one scale per row, codes -127..127
   kUint4Group,   // a scale (and zero point) per group of weights in a row, 16 codes
-  kRate,         // codes -127..127 with one step for all matrices, chosen for a size in the archive
+  kRate,         // codes -127..127 with steps chosen for a size in the archive
 };
 inline constexpr size_t kSchemeCount = 6;
 // As users write it: "uint8", "uint4", "int8-tensor", "int8-channel", "uint4-group", "rate".
@@ -71,8 +71,8 @@ struct Plan {
 };
 
 // Decides what becomes of every tensor of a checkpoint: `tensors` are all of them, as they are, from all its files.
-// Reads every matrix two times (kRate: up to six), on `pool` and the calling thread; the outputs then read them again
-// whenever they are read. Holds up to 1 MiB per thread, 24 bytes per row for schemes with one scale per row and, for
+// Reads every matrix two times (kRate: up to eight), on `pool` and the calling thread; the outputs then read them again
+// whenever they are read. Holds up to 1 MiB per thread, 28 bytes per row for schemes with one scale per row and, for
 // kRate, some 50 KiB per matrix. A matrix with NaN
 // or infinite values, or too large for its dtype's scale, is left as it is, with a warning. The result does not depend
 // on the number of threads.

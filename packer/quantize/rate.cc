@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "packer/quantize/float_formats.h"
+#include "packer/quantize/portable_math.h"
 
 namespace entrofs::packer::quantize {
 namespace {
@@ -23,6 +24,17 @@ constexpr double kSegmentOverheadBytes = 72;
 constexpr double kTensorOverheadBytes = 120;
 
 }  // namespace
+
+double RowFactor(double mean_square) {
+  constexpr double kQuarters[4] = {1, 1.18920711500272106672, 1.41421356237309504880, 1.68179283050742908606};
+  if (!(mean_square > 0)) return 1;
+  // The square root of the root mean square is the fourth root of the mean square.
+  const int quarters = static_cast<int>(std::floor(Log2(mean_square) + 0.5));
+  const int octaves = quarters >> 2;
+  return std::ldexp(kQuarters[quarters - 4 * octaves], octaves);
+}
+
+double MatrixFactor(double mean_square) { return mean_square > 0 ? Exp2(-Log2(mean_square) / 8) : 1; }
 
 StepOutcome TryStep(const ValueHistogram& weights, double step) {
   StepOutcome outcome;
@@ -67,19 +79,19 @@ double OverheadBits(uint64_t count) {
 double FindStep(const std::function<double(double step)>& bits_at, double target_bits, double lowest, double highest) {
   // False position in the logarithm of the step, where the curve is nearly straight; halving now and then, for the
   // parts where it is not.
-  double low = std::log2(lowest), high = std::log2(highest);
+  double low = Log2(lowest), high = Log2(highest);
   double excess = bits_at(lowest) - target_bits, shortfall = bits_at(highest) - target_bits;
   if (excess <= 0) return lowest;
   if (shortfall >= 0) return highest;
   double middle = high;
   for (int i = 0; i < kMaxTrials; ++i) {
     middle = i % 3 == 0 ? (low + high) / 2 : low + (high - low) * excess / (excess - shortfall);
-    const double difference = bits_at(std::exp2(middle)) - target_bits;
+    const double difference = bits_at(Exp2(middle)) - target_bits;
     if (std::abs(difference) <= kTrialTolerance * target_bits) break;
     (difference > 0 ? low : high) = middle;
     (difference > 0 ? excess : shortfall) = difference;
   }
-  return std::exp2(middle);
+  return Exp2(middle);
 }
 
 }  // namespace entrofs::packer::quantize

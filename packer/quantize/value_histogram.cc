@@ -8,12 +8,12 @@
 
 namespace entrofs::packer::quantize {
 
-void ValueHistogram::Counter::Add(const float* weights, size_t count) {
+void ValueHistogram::Counter::Add(const float* weights, size_t count, float factor) {
   constexpr size_t kBlock = 1024;
   float rounded[kBlock];
   for (size_t begin = 0; begin < count; begin += kBlock) {
     const size_t size = std::min(kBlock, count - begin);
-    std::copy_n(weights + begin, size, rounded);
+    for (size_t i = 0; i < size; ++i) rounded[i] = weights[begin + i] * factor;
     RoundFloats(Dtype::kBf16, rounded, size);
     for (size_t i = 0; i < size; ++i) ++counts_[std::bit_cast<uint32_t>(rounded[i]) >> 16];
   }

@@ -26,8 +26,8 @@ class ValueHistogram {
   class Counter {
    public:
     Counter() : counts_(1 << 16) {}
-    // Values that are not finite are left out.
-    void Add(const float* weights, size_t count);
+    // Counts the weights times `factor`. Values that are not finite are left out.
+    void Add(const float* weights, size_t count, float factor = 1);
     ValueHistogram Finish() const;
 
    private:

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "codec/codec.h"
+#include "packer/quantize/portable_math.h"
 #include "packer/quantize/quantize.h"
 #include "packer/quantize/rate.h"
 #include "packer/safetensors.h"
@@ -94,7 +95,7 @@ TEST(Rate, ArchivesMeetTheBitsAskedForWithinHalfAPercent) {
   }
 }
 
-TEST(Rate, ReaderReconstructsStepsOfOneScalePerMatrix) {
+TEST(Rate, ReaderReconstructsStepsOfOneScalePerRow) {
   for (Dtype dtype : {Dtype::kBf16, Dtype::kF32}) {
     for (const OutputTensor& input : Model(dtype, 172, 68)) {
       Plan plan = MustPlan(Rate(3), {input});
@@ -109,7 +110,7 @@ TEST(Rate, ReaderReconstructsStepsOfOneScalePerMatrix) {
         double code = std::nearbyint(dense[i] / scales[i / 68]);
         ASSERT_EQ(dense[i], reference::Round(dtype, code * scales[i / 68]));
         // Within half a step of the weight, but for the shrinking that brings values to where the weights are.
-        ASSERT_NEAR(dense[i], weights[i], scales[0] * (0.55 + 0.1 * std::abs(code)));
+        ASSERT_NEAR(dense[i], weights[i], scales[i / 68] * (0.55 + 0.1 * std::abs(code)));
         signal += weights[i] * weights[i];
         noise += (weights[i] - dense[i]) * (weights[i] - dense[i]);
       }
@@ -186,6 +187,30 @@ TEST(Rate, StepsAreFoundOnAnyFallingCurve) {
   EXPECT_NEAR(FindStep(curve, 300, 1e-6, 1e6), 2, 1e-3);
   EXPECT_EQ(FindStep(curve, 1e9, 1e-6, 1e6), 1e-6);
   EXPECT_EQ(FindStep([](double) { return 5.0; }, 1, 1e-6, 1e6), 1e6);
+}
+
+TEST(Rate, PortableLogarithmAndPowerAreThoseOfTheLibrary) {
+  std::mt19937_64 random(4);
+  for (int i = 0; i < 100'000; ++i) {
+    double x =
+        std::ldexp(1 + std::ldexp(static_cast<double>(random() >> 12), -52), static_cast<int>(random() % 400) - 200);
+    ASSERT_NEAR(Log2(x), std::log2(x), 1e-13 * std::max(1.0, std::abs(std::log2(x)))) << x;
+    ASSERT_NEAR(Exp2(Log2(x)) / x, 1, 1e-12) << x;
+  }
+  EXPECT_EQ(Log2(1), 0);
+  EXPECT_EQ(Log2(0.125), -3);
+  EXPECT_EQ(Exp2(5), 32);
+}
+
+TEST(Rate, RowFactorsGrowWithTheSquareRootOfTheSpread) {
+  EXPECT_EQ(RowFactor(1), 1);
+  EXPECT_EQ(RowFactor(16), 2);
+  EXPECT_EQ(RowFactor(0x1p-24), 0x1p-6);
+  EXPECT_EQ(RowFactor(0), 1);
+  for (double mean_square : {1e-9, 3e-4, 0.7, 5.0, 1234.5}) {
+    EXPECT_NEAR(RowFactor(mean_square) / std::pow(mean_square, 0.25), 1, 0.1) << mean_square;
+    EXPECT_NEAR(MatrixFactor(mean_square), std::pow(mean_square, -0.125), 1e-10);
+  }
 }
 
 TEST(Rate, GainBringsCoarseStepsToTheWeights) {
