@@ -43,13 +43,8 @@ void VisitRows(const float* weights, size_t count, uint64_t first, uint64_t colu
   }
 }
 
-struct JobValues {
-  double energy = 0;
-  ValueHistogram histogram;
-};
-
 // Fills the row factors of a job's rows and counts its weights divided by them.
-Result<JobValues> CountValues(const Job& job) {
+Result<ValueHistogram> CountValues(const Job& job) {
   Candidate& candidate = *job.candidate;
   const uint64_t columns = candidate.shape.columns;
   const uint64_t first_row = job.begin / columns;
@@ -61,9 +56,7 @@ Result<JobValues> CountValues(const Job& job) {
                                                      energies[row - first_row] += Energy(piece, size);
                                                    });
                                        }));
-  JobValues values;
   for (size_t i = 0; i < energies.size(); ++i) {
-    values.energy += energies[i];
     candidate.row_factors[first_row + i] = static_cast<float>(RowFactor(energies[i] / static_cast<double>(columns)));
   }
   ValueHistogram::Counter counter;
@@ -74,8 +67,7 @@ Result<JobValues> CountValues(const Job& job) {
                                                      counter.Add(piece, size, 1 / candidate.row_factors[row]);
                                                    });
                                        }));
-  values.histogram = counter.Finish();
-  return values;
+  return counter.Finish();
 }
 
 }  // namespace
@@ -93,7 +85,6 @@ Status FindRanges(const FirstPass& pass, std::vector<Candidate>& candidates, Thr
   }
   const std::vector<Job> jobs = CutIntoJobs(candidates, /*whole_rows=*/true);
   std::vector<Range> whole(jobs.size());
-  std::vector<double> energies(jobs.size());
   std::mutex mutex;  // guards the candidates' value histograms, whose sums do not depend on the order
   ENTROFS_RETURN_IF_ERROR(ParallelForStatus(pool, jobs.size(), [&](size_t i) -> Status {
     Candidate& candidate = *jobs[i].candidate;
@@ -105,11 +96,10 @@ Status FindRanges(const FirstPass& pass, std::vector<Candidate>& candidates, Thr
                     [&](uint64_t row, const float* piece, size_t size) { candidate.ranges[row].Include(piece, size); });
         });
     if (status && pass.count_values) {
-      Result<JobValues> values = CountValues(jobs[i]);
+      Result<ValueHistogram> values = CountValues(jobs[i]);
       if (values) {
-        energies[i] = values->energy;
         std::lock_guard lock(mutex);
-        candidate.values.Merge(values->histogram);
+        candidate.values.Merge(*values);
       } else {
         status = std::move(values.error());
       }
@@ -119,7 +109,6 @@ Status FindRanges(const FirstPass& pass, std::vector<Candidate>& candidates, Thr
   for (size_t i = 0; i < jobs.size(); ++i) {
     Candidate& candidate = *jobs[i].candidate;
     if (candidate.ranges.size() == 1) candidate.ranges[0].Include(whole[i]);
-    candidate.mean_square += energies[i] / static_cast<double>(candidate.shape.element_count());
   }
   return OkStatus();
 }

@@ -27,7 +27,6 @@ struct Candidate {
   // Only when asked for: of each row, what multiplies its step, and of all weights, divided by their row's factor.
   std::vector<float> row_factors;
   ValueHistogram values;
-  double mean_square = 0;
 
   // Set between the passes; null for a matrix that is left as it is.
   std::shared_ptr<const QuantizedMatrix> matrix;

@@ -34,8 +34,6 @@ double RowFactor(double mean_square) {
   return std::ldexp(kQuarters[quarters - 4 * octaves], octaves);
 }
 
-double MatrixFactor(double mean_square) { return mean_square > 0 ? Exp2(-Log2(mean_square) / 8) : 1; }
-
 StepOutcome TryStep(const ValueHistogram& weights, double step) {
   StepOutcome outcome;
   const double per_unit = 1 / step;

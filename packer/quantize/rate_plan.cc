@@ -30,10 +30,8 @@ class RateFitter {
     for (Candidate& candidate : candidates) {
       if (!candidate.layout) continue;
       active_.push_back(&candidate);
-      // In units of the base step.
-      const double unit = 1 / MatrixFactor(candidate.mean_square);
       for (const ValueHistogram::Entry& entry : candidate.values.entries()) {
-        const double value = entry.value * unit, count = static_cast<double>(entry.count);
+        const double value = entry.value, count = static_cast<double>(entry.count);
         largest_ = std::max(largest_, std::abs(value));
         energy_ += count * value * value;
         weight_count_ += count;
@@ -62,16 +60,10 @@ class RateFitter {
   }
 
  private:
-  // The step of a matrix's rows, less their factors.
-  static double StepOf(double base_step, const Candidate& candidate) {
-    return base_step * MatrixFactor(candidate.mean_square);
-  }
-
   double EntropyAt(double step) const {
     std::vector<double> bits(active_.size());
-    pool_.ParallelFor(active_.size(), [&](size_t i) {
-      bits[i] = codec::EntropyBits(TryStep(active_[i]->values, StepOf(step, *active_[i])).codes);
-    });
+    pool_.ParallelFor(active_.size(),
+                      [&](size_t i) { bits[i] = codec::EntropyBits(TryStep(active_[i]->values, step).codes); });
     double total = 0;
     for (double b : bits) total += b;
     return total;
@@ -116,12 +108,11 @@ class RateFitter {
 
   static void Fit(double step, Candidate& candidate) {
     const Dtype dtype = candidate.input->dtype;
-    const double matrix_step = StepOf(step, candidate);
-    const double gain = TryStep(candidate.values, matrix_step).gain;
+    const double gain = TryStep(candidate.values, step).gain;
     std::vector<Affine> affines;
     affines.reserve(candidate.ranges.size());
     for (size_t row = 0; row < candidate.ranges.size(); ++row) {
-      affines.push_back(FitStep(candidate.ranges[row], matrix_step * candidate.row_factors[row], gain, dtype));
+      affines.push_back(FitStep(candidate.ranges[row], step * candidate.row_factors[row], gain, dtype));
     }
     candidate.matrix =
         std::make_shared<QuantizedMatrix>(candidate.input->bytes, dtype, candidate.shape, candidate.layout->bits,
