@@ -2,11 +2,17 @@
 
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "codec/kernels/kernels.h"
 #include "codec/kernels/prefix_loop.h"
 
 namespace entrofs::codec {
 namespace {
+
+constexpr size_t kRoundsPerChunk = 8;  // decoded to held bytes before they are finished
 
 template <typename Element>
 void SplitElements(const uint8_t* plain, size_t count, bool rotate_sign, uint8_t* const* planes) {
@@ -56,66 +62,85 @@ void MergePlanes(const uint8_t* const* planes, size_t count, unsigned element_by
   }
 }
 
-// Eight bytes of this value.
-constexpr uint64_t EachByte(uint8_t value) { return value * uint64_t{0x0101010101010101}; }
+// What every CPU of the two architectures has, in the compiler's own notation.
+using Bytes16 = uint8_t __attribute__((vector_size(16)));
 
-uint64_t LoadWord(const uint8_t* p) {
-  uint64_t word;
-  memcpy(&word, p, sizeof word);
-  return word;
+Bytes16 Load16(const uint8_t* p) {
+  Bytes16 bytes;
+  memcpy(&bytes, p, sizeof bytes);
+  return bytes;
 }
 
-// What a state means, in one word each: bits to read in bits 0..7 and held byte in bits 8..15; next prefix in bits
-// 32..63 (see TansTables).
-struct StateWords {
-  uint16_t bits_and_held[kStates];
-  uint64_t prefix[kStates];
-  explicit StateWords(const TansTables& tables) {
-    for (unsigned state = 0; state < kStates; ++state) {
-      bits_and_held[state] = static_cast<uint16_t>(tables.bit_count[state] | tables.held[state] << 8);
-      prefix[state] = static_cast<uint64_t>(tables.next_prefix[state]) << 32;
+// Bit i is set when byte i is not zero. Requires: bytes are 0 or 0xff.
+#ifdef __SSE2__
+uint64_t MaskBits(Bytes16 bytes) { return static_cast<uint32_t>(_mm_movemask_epi8(reinterpret_cast<__m128i>(bytes))); }
+#else
+uint64_t MaskBits(Bytes16 bytes) {
+  bytes &= Bytes16{1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+  uint64_t halves[2];
+  memcpy(halves, &bytes, sizeof bytes);
+  // Eight different bits: their sum, which is in the top byte, is all of them.
+  constexpr uint64_t kSumOfBytes = 0x0101010101010101;
+  return halves[0] * kSumOfBytes >> 56 | halves[1] * kSumOfBytes >> 56 << 8;
+}
+#endif
+
+// What two steps of the state machine do, by state and the next six bits, which tell the first step and so the state of
+// the second: bits that both read in byte 0, the two held bytes in bytes 1 and 2. `chain`, a state above the 32 bits of
+// its lane's window, goes to (chain << bits) + (entry with its low half zeroed): what the shift moves above the bits of
+// the second step is known, and the high half of an entry replaces it by that step's base.
+struct TwoSteps {
+  uint64_t entry[kStates * 64];
+
+  explicit TwoSteps(const TansTables& tables) {
+    for (uint64_t state = 0; state < kStates; ++state) {
+      const unsigned first_bits = tables.bit_count[state];
+      const size_t copies = size_t{64} >> first_bits;
+      uint64_t* at = entry + state * 64;
+      for (uint64_t read = 0; read < uint64_t{1} << first_bits; ++read, at += copies) {
+        const unsigned second = (tables.next_base[state] + static_cast<unsigned>(read)) % kStates;
+        const unsigned second_bits = tables.bit_count[second];
+        const uint64_t above = state << (first_bits + second_bits) | read << second_bits;
+        const uint64_t value = (tables.next_base[second] - above) << 32 |
+                               static_cast<uint64_t>(tables.held[second]) << 16 |
+                               static_cast<uint64_t>(tables.held[state]) << 8 | (first_bits + second_bits);
+        for (size_t i = 0; i < copies; ++i) at[i] = value;
+      }
     }
   }
 };
 
-// Decodes one round's held bytes; four lanes together, so that their chains overlap. Returns the new end of main.
-const uint8_t* DecodeTansRound(const StateWords& words, TansLanes& lanes, const uint8_t* main, uint8_t* held) {
-  constexpr unsigned kTogether = 4;
-  for (unsigned lane = 0; lane < kLanes; lane += kTogether, held += kTogether * (kRoundBytes / kLanes)) {
-    uint32_t window[kTogether];
-    uint32_t state[kTogether];
-    uint32_t consumed[kTogether];
-#pragma GCC unroll 4
-    for (unsigned i = 0; i < kTogether; ++i) {
-      const unsigned before = lanes.consumed[lane + i];
-      const unsigned take = before >> 3;
-      uint32_t chunk;
-      memcpy(&chunk, main, sizeof chunk);
-      main += take;
-      // The low `take` bytes of the chunk go right below the bits that are left.
-      chunk &= static_cast<uint32_t>((uint64_t{1} << (8 * take)) - 1);
-      consumed[i] = before & 7;
-      window[i] = lanes.window[lane + i] | chunk << consumed[i];
-      state[i] = lanes.state[lane + i];
+// TansLanes in the form that TwoSteps needs.
+struct Chains {
+  uint64_t chain[kLanes];
+  uint8_t consumed[kLanes];
+};
+
+constexpr uint64_t kHighHalf = ~uint64_t{0} << 32;
+constexpr uint32_t kTakenBytes[8] = {0, 0xff, 0xffff, 0xffffff, 0xffffffff};
+
+// Decodes one round's held bytes and returns the new end of main. One lane after the other: a CPU that looks far enough
+// ahead works on several at once, and no lane's registers go through memory more than once a round.
+const uint8_t* DecodeTansRound(const TwoSteps& two_steps, Chains& lanes, const uint8_t* main, uint8_t* held) {
+#pragma GCC unroll 2
+  for (unsigned lane = 0; lane < kLanes; ++lane, held += kRoundBytes / kLanes) {
+    const unsigned before = lanes.consumed[lane];
+    uint32_t taken;
+    memcpy(&taken, main, sizeof taken);
+    main += before >> 3;
+    uint32_t consumed = before & 7;
+    // The bytes taken go right below the bits that are left.
+    uint64_t chain = lanes.chain[lane] | static_cast<uint64_t>(taken & kTakenBytes[before >> 3]) << consumed;
+#pragma GCC unroll 2
+    for (unsigned pair = 0; pair < 2; ++pair) {
+      const uint64_t entry = two_steps.entry[chain >> 26];
+      const uint16_t two = static_cast<uint16_t>(entry >> 8);
+      memcpy(held + 2 * pair, &two, sizeof two);
+      consumed += static_cast<uint32_t>(entry);  // only the low byte counts
+      chain = (chain << (entry & 63)) + (entry & kHighHalf);
     }
-#pragma GCC unroll 4
-    for (unsigned step = 0; step < kRoundBytes / kLanes; ++step) {
-#pragma GCC unroll 4
-      for (unsigned i = 0; i < kTogether; ++i) {
-        const uint32_t entry = words.bits_and_held[state[i]];
-        const uint64_t shifted = (words.prefix[state[i]] | window[i]) << (entry & 63);
-        held[i * (kRoundBytes / kLanes) + step] = static_cast<uint8_t>(entry >> 8);
-        consumed[i] += entry;  // only the low byte counts
-        window[i] = static_cast<uint32_t>(shifted);
-        state[i] = static_cast<uint32_t>(shifted >> 32);
-      }
-    }
-#pragma GCC unroll 4
-    for (unsigned i = 0; i < kTogether; ++i) {
-      lanes.window[lane + i] = window[i];
-      lanes.state[lane + i] = static_cast<uint8_t>(state[i]);
-      lanes.consumed[lane + i] = static_cast<uint8_t>(consumed[i]);
-    }
+    lanes.chain[lane] = chain;
+    lanes.consumed[lane] = static_cast<uint8_t>(consumed);
   }
   return main;
 }
@@ -123,11 +148,10 @@ const uint8_t* DecodeTansRound(const StateWords& words, TansLanes& lanes, const 
 // Bit i is set when byte i of the 64 at `bytes` is `value`.
 uint64_t FindByte(const uint8_t* bytes, uint8_t value) {
   uint64_t found = 0;
-  for (unsigned i = 0; i < 8; ++i) {
-    const uint64_t differs = LoadWord(bytes + 8 * i) ^ EachByte(value);
-    // The top bit of each byte that is zero; then those eight bits side by side.
-    const uint64_t zero = ~(((differs & EachByte(0x7f)) + EachByte(0x7f)) | differs) & EachByte(0x80);
-    found |= ((zero >> 7) * uint64_t{0x0102040810204080} >> 56) << (8 * i);
+#pragma GCC unroll 4
+  for (unsigned i = 0; i < 4; ++i) {
+    const auto equal = Load16(bytes + 16 * i) == value;
+    found |= MaskBits(reinterpret_cast<Bytes16>(equal)) << (16 * i);
   }
   return found;
 }
@@ -159,39 +183,45 @@ bool PatchEscapes(uint8_t marker, StreamCursor& cursor, uint8_t* held) {
   return true;
 }
 
-// Merges one round's raw planes into held bytes: nibbles lowest, then crumbs, then bits.
+// The raw bits of outputs 16 * v .. 16 * v + 15 of a round, one per byte, merged into `bytes`: nibbles lowest, then
+// crumbs, then bits.
 template <unsigned kRawBits>
-void MergeRawPlanes(const uint8_t* raw, uint8_t* held) {
+inline __attribute__((always_inline)) Bytes16 MergeRaw(Bytes16 bytes, unsigned v, const uint8_t* raw) {
   constexpr unsigned kCrumbShift = kRawBits & 4 ? 4 : 0;
   constexpr unsigned kBitShift = kCrumbShift + (kRawBits & 2 ? 2 : 0);
   const uint8_t* const crumbs = raw + (kRawBits & 4 ? kRoundBytes / 2 : 0);
   const uint8_t* const bits = crumbs + (kRawBits & 2 ? kRoundBytes / 4 : 0);
-  for (unsigned group = 0; group < 8; ++group) {  // of 32 outputs
-    for (unsigned i = 0; i < 32; i += sizeof(uint64_t)) {
-      uint64_t word = LoadWord(held + 32 * group + i);
-      const unsigned at = group % 2 * 32 + i;  // among 64 outputs
-      if (kRawBits & 4) word |= LoadWord(raw + group / 4 * 64 + at) >> (group / 2 % 2 * 4) & EachByte(15);
-      if (kRawBits & 2) word |= (LoadWord(crumbs + at) >> (group / 2 * 2) & EachByte(3)) << kCrumbShift;
-      if (kRawBits & 1) word |= (LoadWord(bits + i) >> group & EachByte(1)) << kBitShift;
-      memcpy(held + 32 * group + i, &word, sizeof word);
-    }
+  if (kRawBits & 4) bytes |= Load16(raw + v / 8 * 64 + v % 4 * 16) >> (v / 4 % 2 * 4) & 15;
+  if (kRawBits & 2) bytes |= (Load16(crumbs + v % 4 * 16) >> (v / 4 * 2) & 3) << kCrumbShift;
+  if (kRawBits & 1) bytes |= (Load16(bits + v % 2 * 16) >> (v / 2) & 1) << kBitShift;
+  return bytes;
+}
+
+Bytes16 ZigzagValues(Bytes16 ranks, uint8_t center) { return (ranks >> 1 ^ -(ranks & 1)) + center; }
+
+// Merges one round's raw planes into held bytes, and replaces the ranks by their values.
+template <unsigned kRawBits, bool kZigzag>
+void MergeAndOrder(const FinishTables& tables, const uint8_t* raw, uint8_t* held, uint8_t* plain) {
+#pragma GCC unroll 16
+  for (unsigned v = 0; v < kRoundBytes / 16; ++v) {
+    Bytes16 bytes = MergeRaw<kRawBits>(Load16(held + 16 * v), v, raw);
+    if (kZigzag) bytes = ZigzagValues(bytes, tables.center);
+    memcpy((kZigzag ? plain : held) + 16 * v, &bytes, sizeof bytes);
   }
+  if (kZigzag) return;
+#pragma GCC unroll 8
+  for (size_t i = 0; i < kRoundBytes; ++i) plain[i] = tables.value_of_rank[held[i]];
 }
 
-using MergeFunction = void (*)(const uint8_t*, uint8_t*);
-constexpr MergeFunction kMergeRawPlanes[6] = {nullptr,           MergeRawPlanes<1>, MergeRawPlanes<2>,
-                                              MergeRawPlanes<3>, MergeRawPlanes<4>, MergeRawPlanes<5>};
-
-// plain = the value whose rank in the zigzag around `center` is in `ranks`.
-void ApplyZigzag(uint8_t center, const uint8_t* ranks, uint8_t* plain) {
-  for (size_t i = 0; i < kRoundBytes; ++i) {
-    plain[i] = static_cast<uint8_t>((ranks[i] >> 1 ^ -(ranks[i] & 1)) + center);
-  }
-}
-
-void ApplyOrder(const uint8_t* value_of_rank, const uint8_t* ranks, uint8_t* plain) {
-  for (size_t i = 0; i < kRoundBytes; ++i) plain[i] = value_of_rank[ranks[i]];
-}
+using OrderFunction = void (*)(const FinishTables&, const uint8_t*, uint8_t*, uint8_t*);
+constexpr OrderFunction kMergeAndOrder[6][2] = {
+    {nullptr, nullptr},
+    {MergeAndOrder<1, false>, MergeAndOrder<1, true>},
+    {MergeAndOrder<2, false>, MergeAndOrder<2, true>},
+    {MergeAndOrder<3, false>, MergeAndOrder<3, true>},
+    {MergeAndOrder<4, false>, MergeAndOrder<4, true>},
+    {MergeAndOrder<5, false>, MergeAndOrder<5, true>},
+};
 
 bool FinishRounds(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
   for (size_t round = 0; round < rounds; ++round, held += kRoundBytes, plain += kRoundBytes) {
@@ -200,24 +230,35 @@ bool FinishRounds(const FinishTables& tables, size_t rounds, uint8_t* held, Stre
       memcpy(plain, held, kRoundBytes);
       continue;
     }
-    kMergeRawPlanes[tables.raw_bits](cursor.raw, held);
+    kMergeAndOrder[tables.raw_bits][tables.is_zigzag](tables, cursor.raw, held, plain);
     cursor.raw += kRoundBytes / 8 * tables.raw_bits;
-    if (tables.is_zigzag) {
-      ApplyZigzag(tables.center, held, plain);
-    } else {
-      ApplyOrder(tables.value_of_rank, held, plain);
-    }
   }
   return true;
 }
 
 bool DecodeTans(const TansTables& tables, size_t rounds, TansLanes& lanes, StreamCursor& cursor, uint8_t* plain) {
-  const StateWords words(tables);
-  uint8_t held[kRoundBytes + kKernelSlackBytes];
-  for (size_t round = 0; round < rounds; ++round) {
-    cursor.main = DecodeTansRound(words, lanes, cursor.main, held);
-    if (cursor.main > cursor.main_end) return false;
-    if (!FinishRounds(tables.finish, 1, held, cursor, plain + round * kRoundBytes)) return false;
+  if (rounds == 0) return true;
+  const TwoSteps two_steps(tables);
+  Chains chains;
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    chains.chain[lane] = static_cast<uint64_t>(lanes.state[lane]) << 32 | lanes.window[lane];
+    chains.consumed[lane] = lanes.consumed[lane];
+  }
+  uint8_t held[kRoundsPerChunk * kRoundBytes + kKernelSlackBytes];
+  while (rounds > 0) {
+    const size_t chunk = rounds < kRoundsPerChunk ? rounds : kRoundsPerChunk;
+    for (size_t round = 0; round < chunk; ++round) {
+      cursor.main = DecodeTansRound(two_steps, chains, cursor.main, held + round * kRoundBytes);
+      if (cursor.main > cursor.main_end) return false;
+    }
+    if (!FinishRounds(tables.finish, chunk, held, cursor, plain)) return false;
+    plain += chunk * kRoundBytes;
+    rounds -= chunk;
+  }
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    lanes.state[lane] = static_cast<uint8_t>(chains.chain[lane] >> 32);
+    lanes.window[lane] = static_cast<uint32_t>(chains.chain[lane]);
+    lanes.consumed[lane] = chains.consumed[lane];
   }
   return true;
 }
