@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 namespace entrofs {
 namespace {
@@ -43,12 +45,15 @@ auto RetryInterrupted(SystemCall call) {
   }
 }
 
+// O_NONBLOCK: a pipe in the place of a file is refused, not waited for. It changes nothing for files.
+constexpr int kReadFlags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+
 class PosixRandomAccessFile : public RandomAccessFile {
  public:
   explicit PosixRandomAccessFile(std::string path) : path_(std::move(path)) {}
 
   Status Open() {
-    fd_.set(RetryInterrupted([&] { return ::open(path_.c_str(), O_RDONLY | O_CLOEXEC); }));
+    fd_.set(RetryInterrupted([&] { return ::open(path_.c_str(), kReadFlags); }));
     if (fd_.get() < 0) return SystemError("cannot open " + path_, errno);
     struct stat info;
     if (::fstat(fd_.get(), &info) != 0) return SystemError("cannot stat " + path_, errno);
@@ -120,24 +125,26 @@ void ReleaseTemporary(TemporarySlot* slot) {
 
 class PosixNewFile : public NewFile {
  public:
-  explicit PosixNewFile(std::string path) : path_(std::move(path)), temporary_path_(path_ + ".XXXXXX.tmp") {
-    pending_.reserve(kPendingBytes);
-  }
+  explicit PosixNewFile(std::string path) : path_(std::move(path)) { pending_.reserve(kPendingBytes); }
 
   ~PosixNewFile() override {
     if (fd_.get() >= 0 && !committed_) ::unlink(temporary_path_.c_str());
     ReleaseTemporary(slot_);
   }
 
-  // Creates the temporary file.
+  // Creates the temporary file, under a name that a signal handler knows already.
   Status Open() {
-    fd_.set(::mkostemps(temporary_path_.data(), 4, O_CLOEXEC));
-    if (fd_.get() < 0) return SystemError("cannot create " + path_, errno);
-    slot_ = RegisterTemporary(temporary_path_);
-    mode_t mask = ::umask(0);
-    ::umask(mask);
-    if (::fchmod(fd_.get(), 0644 & ~mask) != 0) return SystemError("cannot set the mode of " + temporary_path_, errno);
-    return OkStatus();
+    constexpr int kTries = 100;
+    for (int i = 0; i < kTries; ++i) {
+      temporary_path_ = TemporaryName(path_);
+      slot_ = RegisterTemporary(temporary_path_);
+      fd_.set(RetryInterrupted([&] { return ::open(temporary_path_.c_str(), kCreateFlags, 0644); }));
+      if (fd_.get() >= 0) return OkStatus();
+      const int failed = errno;
+      ReleaseTemporary(std::exchange(slot_, nullptr));
+      if (failed != EEXIST) return SystemError("cannot create " + path_, failed);
+    }
+    return SystemError("cannot create " + path_, EEXIST);
   }
 
   Status Append(ByteSpan bytes) override {
@@ -173,6 +180,8 @@ class PosixNewFile : public NewFile {
 
  private:
   static constexpr size_t kPendingBytes = 1 << 20;
+  // The kernel applies the umask: reading it with umask(2) would change it for other threads for a moment.
+  static constexpr int kCreateFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 
   Status WriteAll(ByteSpan bytes) {
     while (!bytes.empty()) {
@@ -207,6 +216,15 @@ Result<std::unique_ptr<RandomAccessFile>> OpenForReading(const std::string& path
   auto file = std::make_unique<PosixRandomAccessFile>(path);
   ENTROFS_RETURN_IF_ERROR(file->Open());
   return std::unique_ptr<RandomAccessFile>(std::move(file));
+}
+
+std::string TemporaryName(const std::string& path) {
+  static constexpr char kLetters[] = "abcdefghijklmnopqrstuvwxyz234567";
+  uint8_t random[12] = {};
+  if (::getrandom(random, sizeof random, 0) != sizeof random) return path + ".tmp";
+  std::string name = path + ".";
+  for (uint8_t byte : random) name += kLetters[byte % 32];
+  return name + ".tmp";
 }
 
 Result<std::unique_ptr<NewFile>> CreateFile(const std::string& path) {

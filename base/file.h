@@ -27,7 +27,8 @@ class RandomAccessFile {
   virtual void DropCached(uint64_t /*offset*/, uint64_t /*length*/) const {}
 };
 
-// Opens `path` for reading (O_CLOEXEC); it must be a regular file or block device. kNotFound or kIo.
+// Opens `path` for reading (O_CLOEXEC; links are followed); it must be a regular file or block device, and is not
+// waited for where it is a pipe (kInvalidArgument). kNotFound or kIo.
 Result<std::unique_ptr<RandomAccessFile>> OpenForReading(const std::string& path);
 
 // A file under construction. Bytes go to a temporary file beside the final name; Commit makes them appear under that
@@ -49,7 +50,11 @@ class NewFile {
   virtual Status Flush() = 0;
 };
 
-// Creates the temporary file for `path` (mode 0644 less umask), whose folder must exist.
+// A name beside `path` that nobody has: "<path>.<random letters>.tmp".
+std::string TemporaryName(const std::string& path);
+
+// Creates the temporary file for `path` (mode 0644 less umask), whose folder must exist. From before it exists it is
+// known to RemoveUncommittedFiles.
 Result<std::unique_ptr<NewFile>> CreateFile(const std::string& path);
 
 // Removes the temporary files of every NewFile that is still open in this process. Async-signal-safe: what a handler

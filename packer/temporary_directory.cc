@@ -68,37 +68,40 @@ Result<std::unique_ptr<TemporaryDirectory>> TemporaryDirectory::Create(const std
     if (code) return SystemError("cannot read " + target, code.value());
     if (!empty) return Error{ErrorCode::kAlreadyExists, target + ": exists and is not empty"};
   }
+  // Made before the lock is taken: its destruction takes it, too.
+  std::unique_ptr<TemporaryDirectory> directory(new TemporaryDirectory(target, TemporaryName(target)));
   Registry& registry = TheRegistry();
   std::lock_guard lock(registry.mutex);
   if (registry.ended) return Error{ErrorCode::kCancelled, "interrupted"};
-  // mkdtemp wants the X at the end.
-  std::string made = target + ".tmp.XXXXXX";
-  if (::mkdtemp(made.data()) == nullptr) return SystemError("cannot create " + target, errno);
-  registry.paths.insert(made);
-  return std::unique_ptr<TemporaryDirectory>(new TemporaryDirectory(target, made));
+  if (::mkdir(directory->shelter_.c_str(), 0700) != 0) return SystemError("cannot create " + target, errno);
+  registry.paths.insert(directory->shelter_);
+  // The kernel applies the umask to this one.
+  if (::mkdir(directory->path_.c_str(), 0777) == 0) return directory;
+  const int failed = errno;
+  registry.paths.erase(directory->shelter_);
+  ::rmdir(directory->shelter_.c_str());
+  return SystemError("cannot create " + target, failed);
 }
 
-TemporaryDirectory::TemporaryDirectory(std::string target, std::string path)
-    : target_(std::move(target)), path_(std::move(path)) {}
+TemporaryDirectory::TemporaryDirectory(std::string target, std::string shelter)
+    : target_(std::move(target)), shelter_(std::move(shelter)), path_(shelter_ + "/content") {}
 
 TemporaryDirectory::~TemporaryDirectory() {
   Registry& registry = TheRegistry();
   std::lock_guard lock(registry.mutex);
-  if (registry.paths.erase(path_) == 0) return;
+  if (registry.paths.erase(shelter_) == 0) return;
   std::error_code ignored;
-  stdfs::remove_all(path_, ignored);
+  stdfs::remove_all(shelter_, ignored);
 }
 
 Status TemporaryDirectory::Commit() {
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  if (::chmod(path_.c_str(), 0777 & ~mask) != 0) return SystemError("cannot set the mode of " + path_, errno);
   ENTROFS_RETURN_IF_ERROR(SyncFolders(path_));
   Registry& registry = TheRegistry();
   std::lock_guard lock(registry.mutex);
   if (registry.ended) return Error{ErrorCode::kCancelled, "interrupted"};
   if (std::rename(path_.c_str(), target_.c_str()) != 0) return SystemError("cannot create " + target_, errno);
-  registry.paths.erase(path_);
+  registry.paths.erase(shelter_);
+  ::rmdir(shelter_.c_str());
   const std::string parent = stdfs::path(target_).parent_path().string();
   return SyncFolder(parent.empty() ? "." : parent);
 }

@@ -7,8 +7,8 @@
 
 namespace entrofs::packer {
 
-// A directory under construction beside its final name, as NewFile is for files. Destruction without Commit removes it
-// and all that is in it. Not thread-safe.
+// A directory under construction beside its final name, as NewFile is for files. Until Commit nobody else can enter it.
+// Destruction without Commit removes it and all that is in it. Not thread-safe.
 class TemporaryDirectory {
  public:
   // `target` must not exist or be an empty directory (kAlreadyExists otherwise); its parent must exist.
@@ -27,10 +27,11 @@ class TemporaryDirectory {
   static void RemoveAll();
 
  private:
-  TemporaryDirectory(std::string target, std::string path);
+  TemporaryDirectory(std::string target, std::string shelter);
 
   const std::string target_;
-  const std::string path_;
+  const std::string shelter_;  // beside the target, of mode 0700
+  const std::string path_;     // in it; becomes the target
 };
 
 }  // namespace entrofs::packer

@@ -1,10 +1,14 @@
 #include "base/file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
+#include <thread>
 
 namespace entrofs {
 namespace {
@@ -59,6 +63,66 @@ TEST_F(FileTest, SignalHandlerCanRemoveUncommittedFiles) {
   ::waitpid(child, &status, 0);
   EXPECT_EQ(status, 0);
   EXPECT_EQ(FileCount(), 0u);
+}
+
+TEST_F(FileTest, TheUmaskHoldsForNewFilesAndNeverChangesForOthers) {
+  const mode_t before = ::umask(0027);
+  std::atomic<bool> done{false};
+  // Another thread's files would show a umask that is lifted for a moment.
+  std::thread other([&] {
+    while (!done) {
+      int fd = ::open(Path("other").c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      struct stat info = {};
+      EXPECT_EQ(::fstat(fd, &info), 0);
+      EXPECT_EQ(info.st_mode & 0777, 0640u);
+      ::close(fd);
+      ::unlink(Path("other").c_str());
+    }
+  });
+  for (int i = 0; i < 2000; ++i) {
+    auto file = CreateFile(Path("a"));
+    ASSERT_TRUE(file.ok());
+    if (i == 0) {
+      ASSERT_TRUE((*file)->Commit().ok());
+      struct stat info = {};
+      ASSERT_EQ(::stat(Path("a").c_str(), &info), 0);
+      EXPECT_EQ(info.st_mode & 0777, 0640u);
+    }
+  }
+  done = true;
+  other.join();
+  ::umask(before);
+}
+
+TEST_F(FileTest, DescriptorsAreNotInherited) {
+  auto written = CreateFile(Path("a"));
+  ASSERT_TRUE(written.ok());
+  ASSERT_TRUE((*written)->Append(AsBytes("x")).ok());
+  ASSERT_TRUE((*written)->Flush().ok());
+  auto read = OpenForReading((*written)->temporary_path());
+  ASSERT_TRUE(read.ok());
+  size_t ours = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry.path(), gone) != (*written)->temporary_path()) continue;
+    ++ours;
+    EXPECT_NE(::fcntl(std::stoi(entry.path().filename().string()), F_GETFD) & FD_CLOEXEC, 0);
+  }
+  EXPECT_EQ(ours, 2u);
+}
+
+TEST_F(FileTest, APipeOrDeviceInThePlaceOfAFileIsRefusedNotWaitedFor) {
+  ASSERT_EQ(::mkfifo(Path("pipe").c_str(), 0600), 0);
+  auto pipe = OpenForReading(Path("pipe"));
+  ASSERT_FALSE(pipe.ok());
+  EXPECT_EQ(pipe.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_FALSE(OpenForReading("/dev/null").ok());
+}
+
+TEST_F(FileTest, ATemporaryFileIsNeverMadeThroughALink) {
+  // Names are random, so nobody can put a link there beforehand; those there are no file of ours.
+  EXPECT_NE(TemporaryName(Path("a")), TemporaryName(Path("a")));
+  EXPECT_TRUE(TemporaryName(Path("a")).starts_with(Path("a.")));
 }
 
 TEST_F(FileTest, ReadsPastTheEndAreCorruptNotShort) {

@@ -9,6 +9,8 @@
 #include "packer/pack.h"
 #include "packer/temporary_directory.h"
 #include "packer/verify.h"
+#include "tests/support/craft_archive.h"
+#include "tests/support/sample_archive.h"
 #include "tests/support/sample_checkpoint.h"
 #include "tests/support/temporary_folder.h"
 
@@ -83,6 +85,23 @@ TEST_F(ExtractTest, LeavesNothingOfABrokenArchive) {
   EXPECT_EQ(folder_.FileCount(), before);
 }
 
+TEST_F(ExtractTest, RefusesArchivesWhosePathsLeadElsewhere) {
+  const testing_support::Bytes archive = testing_support::Pack(testing_support::MixedSample(1));
+  auto reader = testing_support::Open(archive);
+  ASSERT_TRUE(reader.ok());
+  for (const char* path : {"../escaped", "/tmp/escaped", "a/../../escaped", ".", "", "a//b", "a\nb"}) {
+    archive::Index index = (*reader)->index();
+    index.files[0].path = path;
+    const testing_support::Bytes hostile = testing_support::WithIndex(archive, index);
+    WriteFile(folder_.Path("hostile.entro"), std::string(AsText(hostile)));
+    const size_t before = folder_.FileCount();
+    auto opened = OpenArchive(folder_.Path("hostile.entro"));
+    ASSERT_FALSE(opened.ok()) << path;
+    EXPECT_THAT(opened.error().message, HasSubstr("unsafe path"));
+    EXPECT_EQ(folder_.FileCount(), before);
+  }
+}
+
 TEST(TemporaryDirectory, GoesWithAllInItUnlessCommitted) {
   TemporaryFolder folder;
   {
@@ -92,6 +111,21 @@ TEST(TemporaryDirectory, GoesWithAllInItUnlessCommitted) {
     EXPECT_EQ(folder.FileCount(), 1u);
   }
   EXPECT_EQ(folder.FileCount(), 0u);
+}
+
+TEST(TemporaryDirectory, KeepsOthersOutUntilItHasItsNameAndItsOrdinaryMode) {
+  TemporaryFolder folder;
+  const mode_t before = ::umask(0022);
+  auto directory = TemporaryDirectory::Create(folder.Path("d"));
+  ASSERT_TRUE(directory.ok());
+  auto mode_of = [](const std::filesystem::path& path) {
+    return static_cast<unsigned>(std::filesystem::status(path).permissions());
+  };
+  EXPECT_EQ(mode_of(std::filesystem::path((*directory)->path()).parent_path()), 0700u);
+  ASSERT_TRUE((*directory)->Commit().ok());
+  EXPECT_EQ(mode_of(folder.Path("d")), 0755u);
+  EXPECT_EQ(folder.FileCount(), 1u);
+  ::umask(before);
 }
 
 }  // namespace

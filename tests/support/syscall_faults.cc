@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/file.h"
+
 // Compiled with _FILE_OFFSET_BITS=64 like all else, so that `open` here is the symbol that base/file.cc calls.
 
 namespace entrofs::testing_support {
@@ -24,7 +26,7 @@ struct State {
 };
 thread_local State state;
 
-enum class Action { kWork, kFail, kOneByte, kNothing };
+enum class Action { kWork, kFail, kOneByte, kNothing, kWorkThenSignal };
 
 // What the present call does; sets errno for kFail.
 Action Next(Call call) {
@@ -44,64 +46,49 @@ Action Next(Call call) {
       return moves_bytes ? Action::kOneByte : Action::kWork;
     case Fault::kZero:
       return moves_bytes ? Action::kNothing : Action::kWork;
+    case Fault::kSignal:
+      return Action::kWorkThenSignal;
   }
   return Action::kWork;
 }
 
-int Open(const char* path, int flags, mode_t mode) {
-  if (Next(Call::kOpen) == Action::kFail) return -1;
-  return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags, mode));
+// Does `work` (-> result of a call that moves no bytes) as the plan says.
+template <typename Work>
+auto Do(Call call, const Work& work) -> decltype(work()) {
+  const Action action = Next(call);
+  if (action == Action::kFail) return -1;
+  auto result = work();
+  if (action == Action::kWorkThenSignal) {
+    RemoveUncommittedFiles();
+    ::_exit(kSignalledExit);
+  }
+  return result;
 }
 
-ssize_t Write(int fd, const void* data, size_t size) {
-  switch (Next(Call::kWrite)) {
+// The same for calls that move up to `size` bytes; `work` takes how many.
+template <typename Work>
+ssize_t Move(Call call, size_t size, const Work& work) {
+  switch (Next(call)) {
     case Action::kFail:
       return -1;
     case Action::kNothing:
       return 0;
     case Action::kOneByte:
-      return ::syscall(SYS_write, fd, data, size < 1 ? size : 1);
+      return work(size < 1 ? size : 1);
     case Action::kWork:
+      return work(size);
+    case Action::kWorkThenSignal:
       break;
   }
-  return ::syscall(SYS_write, fd, data, size);
-}
-
-ssize_t Pread(int fd, void* data, size_t size, off_t offset) {
-  switch (Next(Call::kRead)) {
-    case Action::kFail:
-      return -1;
-    case Action::kNothing:
-      return 0;
-    case Action::kOneByte:
-      return ::syscall(SYS_pread64, fd, data, size < 1 ? size : 1, offset);
-    case Action::kWork:
-      break;
-  }
-  return ::syscall(SYS_pread64, fd, data, size, offset);
-}
-
-int Fstat(int fd, struct stat* info) {
-  if (Next(Call::kFstat) == Action::kFail) return -1;
-  return static_cast<int>(::syscall(SYS_newfstatat, fd, "", info, AT_EMPTY_PATH));
-}
-
-// As the library's: replaces the six X before the suffix until a free name is found.
-int Mkostemps(char* path, int suffix_bytes, int flags) {
-  if (Next(Call::kMkostemps) == Action::kFail) return -1;
-  static const char kLetters[] = "abcdefghijklmnopqrstuvwxyz";
-  static unsigned counter = 0;
-  char* place = path + std::strlen(path) - suffix_bytes - 6;
-  unsigned number = counter++;
-  for (int i = 0; i < 6; ++i, number /= 26) place[i] = kLetters[number % 26];
-  return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags | O_RDWR | O_CREAT | O_EXCL, 0600));
+  (void)work(size);
+  RemoveUncommittedFiles();
+  ::_exit(kSignalledExit);
 }
 
 }  // namespace
 
 const char* Name(Call call) {
-  static const char* const kNames[] = {"open", "mkostemps", "fchmod", "fstat",  "lseek",
-                                       "read", "write",     "fsync",  "rename", "unlink"};
+  static const char* const kNames[] = {"open", "fstat", "lseek", "read", "write", "fsync", "rename", "unlink"};
   return kNames[static_cast<size_t>(call)];
 }
 
@@ -116,9 +103,9 @@ FaultReport StopFaults() {
 
 }  // namespace entrofs::testing_support
 
-using entrofs::testing_support::Action;
 using entrofs::testing_support::Call;
-using entrofs::testing_support::Next;
+using entrofs::testing_support::Do;
+using entrofs::testing_support::Move;
 
 extern "C" {
 
@@ -127,28 +114,27 @@ int open(const char* path, int flags, ...) {
   va_start(arguments, flags);
   mode_t mode = va_arg(arguments, mode_t);
   va_end(arguments);
-  return entrofs::testing_support::Open(path, flags, mode);
+  return Do(Call::kOpen, [&] { return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags, mode)); });
 }
-ssize_t write(int fd, const void* data, size_t size) { return entrofs::testing_support::Write(fd, data, size); }
+ssize_t write(int fd, const void* data, size_t size) {
+  return Move(Call::kWrite, size, [&](size_t count) { return ::syscall(SYS_write, fd, data, count); });
+}
 ssize_t pread(int fd, void* data, size_t size, off_t offset) {
-  return entrofs::testing_support::Pread(fd, data, size, offset);
+  return Move(Call::kRead, size, [&](size_t count) { return ::syscall(SYS_pread64, fd, data, count, offset); });
 }
-int fstat(int fd, struct stat* info) noexcept { return entrofs::testing_support::Fstat(fd, info); }
-int mkostemps(char* path, int suffix_bytes, int flags) {
-  return entrofs::testing_support::Mkostemps(path, suffix_bytes, flags);
-}
-int fchmod(int fd, mode_t mode) noexcept {
-  return Next(Call::kFchmod) == Action::kFail ? -1 : static_cast<int>(::syscall(SYS_fchmod, fd, mode));
+int fstat(int fd, struct stat* info) noexcept {
+  return Do(Call::kFstat, [&] { return static_cast<int>(::syscall(SYS_newfstatat, fd, "", info, AT_EMPTY_PATH)); });
 }
 off_t lseek(int fd, off_t offset, int whence) noexcept {
-  return Next(Call::kLseek) == Action::kFail ? -1 : ::syscall(SYS_lseek, fd, offset, whence);
+  return Do(Call::kLseek, [&] { return ::syscall(SYS_lseek, fd, offset, whence); });
 }
-int fsync(int fd) { return Next(Call::kFsync) == Action::kFail ? -1 : static_cast<int>(::syscall(SYS_fsync, fd)); }
+int fsync(int fd) {
+  return Do(Call::kFsync, [&] { return static_cast<int>(::syscall(SYS_fsync, fd)); });
+}
 int rename(const char* from, const char* to) noexcept {
-  if (Next(Call::kRename) == Action::kFail) return -1;
-  return static_cast<int>(::syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0));
+  return Do(Call::kRename, [&] { return static_cast<int>(::syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0)); });
 }
 int unlink(const char* path) noexcept {
-  return Next(Call::kUnlink) == Action::kFail ? -1 : static_cast<int>(::syscall(SYS_unlinkat, AT_FDCWD, path, 0));
+  return Do(Call::kUnlink, [&] { return static_cast<int>(::syscall(SYS_unlinkat, AT_FDCWD, path, 0)); });
 }
 }

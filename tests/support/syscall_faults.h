@@ -6,7 +6,7 @@
 // below by ones that count, and that fail the call a test names; all other calls go to the kernel as ever.
 namespace entrofs::testing_support {
 
-enum class Call : uint8_t { kOpen, kMkostemps, kFchmod, kFstat, kLseek, kRead, kWrite, kFsync, kRename, kUnlink };
+enum class Call : uint8_t { kOpen, kFstat, kLseek, kRead, kWrite, kFsync, kRename, kUnlink };
 const char* Name(Call call);
 
 // What the chosen call does instead of its work.
@@ -15,7 +15,10 @@ enum class Fault : uint8_t {
   kInterrupt,  // fails with EINTR, nothing done
   kShort,      // reads or writes one byte only; other calls do their work
   kZero,       // a write that returns 0, a read that finds the end; other calls do their work
+  kSignal,     // does its work; then a signal ends the process: RemoveUncommittedFiles and _exit(kSignalledExit)
 };
+
+inline constexpr int kSignalledExit = 99;
 
 // Counts calls of the calling thread from here on, and makes number `at` of them (from 0) fail. One at a time.
 void StartFaults(uint64_t at, Fault fault, int error_number);
