@@ -16,8 +16,11 @@ using codec::PlaneEncoder;
 constexpr double kLeastGain = 0.01;
 // What zstd must save beyond the entropy coder, which decodes several times as fast.
 constexpr double kLeastZstdGain = 0.01;
-// Bytes a coded stream adds to each segment beyond its bits, roughly.
-constexpr double kStreamOverheadBytes = 64;
+// What a small plane is.
+constexpr uint64_t kSmallPlaneBytes = 32 << 10;
+
+// Bits of a table, roughly.
+constexpr double kTableBits = 8 * 120;
 
 uint64_t CountOf(const Histogram& histogram) {
   uint64_t total = 0;
@@ -25,13 +28,26 @@ uint64_t CountOf(const Histogram& histogram) {
   return total;
 }
 
+Histogram Sum(const Histogram& a, const Histogram& b) {
+  Histogram sum;
+  for (size_t value = 0; value < sum.size(); ++value) sum[value] = a[value] + b[value];
+  return sum;
+}
+
+// Whether every value in `part` is in `whole`: a table has no codes for others.
+bool HasAllOf(const Histogram& part, const Histogram& whole) {
+  for (size_t value = 0; value < part.size(); ++value) {
+    if (part[value] != 0 && whole[value] == 0) return false;
+  }
+  return true;
+}
+
 bool IsOneValue(const Histogram& histogram) {
   return std::count_if(histogram.begin(), histogram.end(), [](uint64_t count) { return count != 0; }) <= 1;
 }
 
-CodecKind EntropyCoder(CodecChoice choice) {
-  return choice == CodecChoice::kHuffman ? CodecKind::kHuffman : CodecKind::kTans;
-}
+// Bytes a coded stream adds to each segment beyond its bits, roughly: 48 are the states of tans.
+double StreamOverheadBytes(CodecKind kind) { return kind == CodecKind::kTans ? 60 : 14; }
 
 struct PlaneChoice {
   PlaneEncoder encoder;
@@ -96,22 +112,31 @@ class Chooser {
     return best;
   }
 
+  // By the coder that takes the fewest bytes.
   PlaneChoice Coded(const Layout& layout, size_t plane, const Histogram& histogram) const {
     const double plain = static_cast<double>(CountOf(histogram));
-    PlaneChoice stored{{CodecKind::kStored, nullptr}, plain};
-    if (codec::EntropyBits(histogram) / 8 >= plain * (1 - kLeastGain)) return stored;
-    const CodecKind kind = EntropyCoder(options_.codec);
-    std::shared_ptr<const codec::EncodeTable> table;
-    double table_bytes = 0;
-    if (options_.shared != nullptr) {
-      table = options_.shared->Find(layout, plane);
-    } else {
-      table = codec::BuildTable(kind, histogram);
-      if (table) table_bytes = static_cast<double>(codec::SerializedTable(*table).size());
+    PlaneChoice best{{CodecKind::kStored, nullptr}, plain};
+    if (codec::EntropyBits(histogram) / 8 >= plain * (1 - kLeastGain)) return best;
+    for (CodecKind kind : EntropyCoders(options_.codec, static_cast<uint64_t>(plain))) {
+      PlaneChoice choice = CodedBy(kind, layout, plane, histogram);
+      if (choice.encoder.table && choice.bytes < best.bytes) best = std::move(choice);
     }
-    if (!table) return stored;
+    return best;
+  }
+
+  PlaneChoice CodedBy(CodecKind kind, const Layout& layout, size_t plane, const Histogram& histogram) const {
+    std::shared_ptr<const codec::EncodeTable> shared, own;
+    double shared_bits = std::numeric_limits<double>::infinity(), own_bits = shared_bits;
+    if (options_.shared != nullptr) shared = options_.shared->Find(kind, layout, plane, histogram);
+    if (shared) shared_bits = codec::EstimateBits(*shared, histogram);
+    if (options_.shared == nullptr || !options_.only_shared) own = codec::BuildTable(kind, histogram);
+    if (own) {
+      own_bits = codec::EstimateBits(*own, histogram) + 8 * static_cast<double>(codec::SerializedTable(*own).size());
+    }
+    const double plain = static_cast<double>(CountOf(histogram));
     const double segments = plain * static_cast<double>(layout.plane_count()) / options_.segment_bytes + 1;
-    return {{kind, table}, codec::EstimateBits(*table, histogram) / 8 + table_bytes + segments * kStreamOverheadBytes};
+    return {{kind, shared_bits <= own_bits ? shared : own},
+            std::min(shared_bits, own_bits) / 8 + segments * StreamOverheadBytes(kind)};
   }
 
   const CodingOptions& options_;
@@ -128,6 +153,12 @@ LayoutCounts AsBytes(const LayoutCounts& wide) {
 }
 
 }  // namespace
+
+std::vector<CodecKind> EntropyCoders(CodecChoice choice, uint64_t plane_bytes) {
+  if (choice == CodecChoice::kHuffman) return {CodecKind::kHuffman};
+  if (choice == CodecChoice::kAuto && plane_bytes <= kSmallPlaneBytes) return {CodecKind::kTans, CodecKind::kHuffman};
+  return {CodecKind::kTans};
+}
 
 std::optional<CodecChoice> ParseCodecChoice(std::string_view name) {
   for (CodecChoice choice : {CodecChoice::kAuto, CodecChoice::kTans, CodecChoice::kHuffman, CodecChoice::kStored}) {
@@ -163,18 +194,46 @@ std::string Coding::CodecNames() const {
 
 void SharedTables::Add(const LayoutCounts& counts) {
   for (size_t p = 0; p < counts.planes.size(); ++p) {
-    Histogram& sum = histograms_[{counts.layout.element_bytes, counts.layout.rotate_sign, p}];
-    for (size_t value = 0; value < 256; ++value) sum[value] += counts.planes[p][value];
+    AddPlane(counts.planes[p], histograms_[{counts.layout.element_bytes, counts.layout.rotate_sign, p}]);
   }
 }
 
-void SharedTables::Build() {
-  for (const auto& [key, histogram] : histograms_) tables_[key] = codec::BuildTable(kind_, histogram);
+// To the sum that it fits best, or to a new one when that costs more bits than another table.
+void SharedTables::AddPlane(const Histogram& plane, std::vector<Histogram>& sums) const {
+  double least = std::numeric_limits<double>::infinity();
+  size_t nearest = sums.size();
+  const double alone = sums.size() > 0 ? codec::EntropyBits(plane) : 0;
+  for (size_t i = 0; i < sums.size(); ++i) {
+    const double more = codec::EntropyBits(Sum(sums[i], plane)) - codec::EntropyBits(sums[i]) - alone;
+    if (more < least) least = more, nearest = i;
+  }
+  if (nearest == sums.size() || (least > kTableBits && sums.size() < most_tables_)) {
+    sums.push_back(plane);
+  } else {
+    sums[nearest] = Sum(sums[nearest], plane);
+  }
 }
 
-std::shared_ptr<const codec::EncodeTable> SharedTables::Find(const Layout& layout, size_t plane) const {
-  auto found = tables_.find({layout.element_bytes, layout.rotate_sign, plane});
-  return found == tables_.end() ? nullptr : found->second;
+void SharedTables::Build(std::span<const CodecKind> kinds) {
+  for (const auto& [key, sums] : histograms_) {
+    for (const Histogram& sum : sums) {
+      for (CodecKind kind : kinds) tables_[{kind, key}].push_back({sum, codec::BuildTable(kind, sum)});
+    }
+  }
+}
+
+std::shared_ptr<const codec::EncodeTable> SharedTables::Find(CodecKind kind, const Layout& layout, size_t plane,
+                                                             const Histogram& histogram) const {
+  auto found = tables_.find({kind, {layout.element_bytes, layout.rotate_sign, plane}});
+  std::shared_ptr<const codec::EncodeTable> best;
+  if (found == tables_.end()) return best;
+  double least = 0;
+  for (const Table& table : found->second) {
+    if (!HasAllOf(histogram, table.sum)) continue;
+    const double bits = codec::EstimateBits(*table.table, histogram);
+    if (!best || bits < least) least = bits, best = table.table;
+  }
+  return best;
 }
 
 std::vector<Layout> CandidateLayouts(std::optional<Dtype> dtype) {
@@ -203,18 +262,23 @@ std::vector<Layout> CandidateLayouts(std::optional<Dtype> dtype) {
   }
 }
 
+std::vector<LayoutCounts> LayoutsToTry(const Measurement& measurement) {
+  std::vector<LayoutCounts> layouts;
+  for (const LayoutCounts& counts : measurement.layouts) {
+    if (!counts.layout.rotate_sign && counts.layout.element_bytes > 1) layouts.push_back(AsBytes(counts));
+  }
+  layouts.insert(layouts.end(), measurement.layouts.begin(), measurement.layouts.end());
+  return layouts;
+}
+
 Coding ChooseCoding(const Measurement& measurement, ByteSpan sample, const CodingOptions& options) {
   Chooser chooser(options, sample);
   std::pair<Coding, double> best;
-  auto consider = [&](const LayoutCounts& counts) {
+  // Fewer planes win ties.
+  for (const LayoutCounts& counts : LayoutsToTry(measurement)) {
     std::pair<Coding, double> candidate = chooser.ForLayout(counts);
     if (best.first.planes.empty() || candidate.second < best.second) best = std::move(candidate);
-  };
-  // Fewer planes are tried first: they win ties.
-  for (const LayoutCounts& counts : measurement.layouts) {
-    if (!counts.layout.rotate_sign && counts.layout.element_bytes > 1) consider(AsBytes(counts));
   }
-  for (const LayoutCounts& counts : measurement.layouts) consider(counts);
   const bool all_stored = std::all_of(best.first.planes.begin(), best.first.planes.end(),
                                       [](const PlaneEncoder& plane) { return plane.kind == CodecKind::kStored; });
   // Without coding, planes would only cost time.

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -25,6 +26,10 @@ enum class CodecChoice {
 std::optional<CodecChoice> ParseCodecChoice(std::string_view name);
 std::string_view Name(CodecChoice choice);
 
+// The entropy coders to choose from for a plane of this size: in small ones the fixed cost of a stream may matter more
+// than speed.
+std::vector<codec::CodecKind> EntropyCoders(CodecChoice choice, uint64_t plane_bytes);
+
 struct Coding {
   codec::Layout layout;
   std::vector<codec::PlaneEncoder> planes;
@@ -34,28 +39,41 @@ struct Coding {
   std::string CodecNames() const;
 };
 
-// One table for all tensors of an archive, per kind of plane.
+// The layouts in a measurement, those without rotation also as plain bytes; fewer planes first.
+std::vector<LayoutCounts> LayoutsToTry(const Measurement& measurement);
+
+// Tables that several tensors share, at most `most_tables` per kind of plane. Planes of like statistics share one.
 class SharedTables {
  public:
-  explicit SharedTables(codec::CodecKind kind) : kind_(kind) {}
+  explicit SharedTables(size_t most_tables) : most_tables_(most_tables) {}
 
-  // First every tensor is added, then Build, then Find.
+  // First every tensor is added, best the largest first, then Build, then Find.
   void Add(const LayoutCounts& counts);
-  void Build();
-  // Null when no tensor had such a plane.
-  std::shared_ptr<const codec::EncodeTable> Find(const codec::Layout& layout, size_t plane) const;
+  void Build(std::span<const codec::CodecKind> kinds);
+  // The one that codes a plane of this histogram in the fewest bits; null when none has codes for all its values.
+  std::shared_ptr<const codec::EncodeTable> Find(codec::CodecKind kind, const codec::Layout& layout, size_t plane,
+                                                 const codec::Histogram& histogram) const;
 
  private:
   using Key = std::tuple<uint8_t, bool, size_t>;
-  codec::CodecKind kind_;
-  std::map<Key, codec::Histogram> histograms_;
-  std::map<Key, std::shared_ptr<const codec::EncodeTable>> tables_;
+  void AddPlane(const codec::Histogram& plane, std::vector<codec::Histogram>& sums) const;
+
+  size_t most_tables_;
+  std::map<Key, std::vector<codec::Histogram>> histograms_;
+  struct Table {
+    codec::Histogram sum;
+    std::shared_ptr<const codec::EncodeTable> table;
+  };
+  std::map<std::pair<codec::CodecKind, Key>, std::vector<Table>> tables_;
 };
 
 struct CodingOptions {
   CodecChoice codec = CodecChoice::kAuto;
   uint32_t segment_bytes = codec::kDefaultSegmentBytes;
-  const SharedTables* shared = nullptr;  // null: a table per plane and tensor
+  // Null: a table per plane and tensor. Else tables to use where they save more than a table of its own costs, or, with
+  // `only_shared`, always.
+  const SharedTables* shared = nullptr;
+  bool only_shared = false;
 };
 
 // The layouts worth measuring for elements of `dtype`; of bytes of unknown kind for nullopt.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cassert>
 #include <cstring>
 #include <functional>
 #include <mutex>
@@ -13,7 +14,7 @@ namespace entrofs::packer {
 namespace {
 
 // A multiple of every element size.
-constexpr uint64_t kChunkBytes = 1 << 20;
+constexpr uint64_t kChunkBytes = kMeasuredAtOnceBytes;
 
 // Calls visit(worker, chunk number, offset, size) for every chunk of `size` bytes until one fails; returns the first
 // error. Calls of one worker follow one another.
@@ -39,12 +40,6 @@ Status ForEachChunk(uint64_t size, ThreadPool& pool, const Visit& visit) {
 
 size_t WorkerCount(const ThreadPool& pool) { return pool.thread_count() + 1; }
 
-void Add(const LayoutCounts& from, LayoutCounts& to) {
-  for (size_t p = 0; p < to.planes.size(); ++p) {
-    for (size_t value = 0; value < 256; ++value) to.planes[p][value] += from.planes[p][value];
-  }
-}
-
 std::vector<LayoutCounts> NoCounts(std::span<const codec::Layout> layouts) {
   std::vector<LayoutCounts> counts;
   for (const codec::Layout& layout : layouts) {
@@ -53,7 +48,17 @@ std::vector<LayoutCounts> NoCounts(std::span<const codec::Layout> layouts) {
   return counts;
 }
 
+uint64_t Fingerprint(const std::vector<uint64_t>& chunk_hashes, uint64_t size) {
+  return Hash64({reinterpret_cast<const uint8_t*>(chunk_hashes.data()), chunk_hashes.size() * sizeof(uint64_t)}, size);
+}
+
 }  // namespace
+
+void AddCounts(const LayoutCounts& from, LayoutCounts& to) {
+  for (size_t p = 0; p < to.planes.size(); ++p) {
+    for (size_t value = 0; value < 256; ++value) to.planes[p][value] += from.planes[p][value];
+  }
+}
 
 double LayoutCounts::EntropyBits() const {
   double bits = 0;
@@ -82,10 +87,21 @@ Result<Measurement> Measure(const RandomAccessFile& bytes, std::span<const codec
   ENTROFS_RETURN_IF_ERROR(ForEachChunk(bytes.size(), pool, count));
   Measurement measurement{NoCounts(layouts), 0};
   for (const Worker& worker : workers) {
-    for (size_t i = 0; i < worker.counts.size(); ++i) Add(worker.counts[i], measurement.layouts[i]);
+    for (size_t i = 0; i < worker.counts.size(); ++i) AddCounts(worker.counts[i], measurement.layouts[i]);
   }
-  measurement.fingerprint =
-      Hash64({reinterpret_cast<const uint8_t*>(hashes.data()), hashes.size() * sizeof(uint64_t)}, bytes.size());
+  measurement.fingerprint = Fingerprint(hashes, bytes.size());
+  return measurement;
+}
+
+Result<Measurement> MeasureAtOnce(const RandomAccessFile& bytes, std::span<const codec::Layout> layouts) {
+  assert(bytes.size() <= kMeasuredAtOnceBytes);
+  Buffer chunk(bytes.size());
+  ENTROFS_RETURN_IF_ERROR(bytes.ReadAt(0, chunk.span()));
+  Measurement measurement{NoCounts(layouts), 0};
+  for (LayoutCounts& counts : measurement.layouts) codec::CountPlanes(counts.layout, chunk.span(), counts.planes);
+  std::vector<uint64_t> hashes;
+  if (bytes.size() > 0) hashes.push_back(Hash64(chunk.span()));
+  measurement.fingerprint = Fingerprint(hashes, bytes.size());
   return measurement;
 }
 

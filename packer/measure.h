@@ -29,6 +29,13 @@ struct Measurement {
 // on the number of threads. Errors are those of `bytes`.
 Result<Measurement> Measure(const RandomAccessFile& bytes, std::span<const codec::Layout> layouts, ThreadPool& pool);
 
+// The same of no more than kMeasuredAtOnceBytes, on the calling thread alone.
+inline constexpr uint64_t kMeasuredAtOnceBytes = 1 << 20;
+Result<Measurement> MeasureAtOnce(const RandomAccessFile& bytes, std::span<const codec::Layout> layouts);
+
+// Adds the counts of `from`, which has the same layout.
+void AddCounts(const LayoutCounts& from, LayoutCounts& to);
+
 // Whether two files hold the same bytes. Errors are those of the files.
 Result<bool> SameBytes(const RandomAccessFile& a, const RandomAccessFile& b, ThreadPool& pool);
 

@@ -7,6 +7,7 @@
 
 #include "archive/archive_writer.h"
 #include "packer/measure.h"
+#include "packer/small_units.h"
 #include "packer/unfinished.h"
 #include "packer/unit.h"
 #include "packer/verify.h"
@@ -19,6 +20,8 @@ using archive::Extent;
 
 // Small units are not worth looking for twins of.
 constexpr uint64_t kLeastSharedBytes = 1 << 10;
+// Tables of one kind of plane that small tensors may share.
+constexpr size_t kTablesPerBatch = 12;
 constexpr size_t kSampleBlockBytes = 64 << 10;
 constexpr size_t kMaxSampleBlocks = 16;
 // Below this, one zstd frame does as well as anything else for a literal.
@@ -84,7 +87,7 @@ class Packer {
 
   Status BuildSharedTables() {
     progress_.Start("counting", tree_.size_bytes());
-    shared_.emplace(options_.codec == CodecChoice::kHuffman ? codec::CodecKind::kHuffman : codec::CodecKind::kTans);
+    shared_.emplace(1);
     for (const OutputFile& file : tree_.files) {
       for (const Unit& unit : CutIntoUnits(file)) {
         ENTROFS_ASSIGN_OR_RETURN(Measurement measurement, Measure(*unit.bytes, CandidateLayouts(unit.dtype), pool_));
@@ -92,25 +95,54 @@ class Packer {
         progress_.Advance(unit.bytes->size());
       }
     }
-    shared_->Build();
+    shared_->Build(EntropyCoders(options_.codec, kMeasuredAtOnceBytes));
     return OkStatus();
+  }
+
+  // Tables for the small ones among these units.
+  void ShareTables(const std::vector<PlannedUnit>& units) {
+    std::vector<const PlannedUnit*> by_size;
+    for (const PlannedUnit& planned : units) {
+      if (planned.measurement) by_size.push_back(&planned);
+    }
+    std::stable_sort(by_size.begin(), by_size.end(), [](const PlannedUnit* a, const PlannedUnit* b) {
+      return a->unit.bytes->size() > b->unit.bytes->size();
+    });
+    shared_.emplace(kTablesPerBatch);
+    for (const PlannedUnit* planned : by_size) {
+      for (const LayoutCounts& counts : LayoutsToTry(*planned->measurement)) shared_->Add(counts);
+    }
+    shared_->Build(EntropyCoders(options_.codec, 0));
   }
 
   Status AddFile(const OutputFile& file) {
     ENTROFS_RETURN_IF_ERROR(writer_.BeginFile(file.path, file.mode, file.mtime_ns));
     std::vector<TensorReport> reports;
-    for (const Unit& unit : CutIntoUnits(file)) {
-      ENTROFS_RETURN_IF_ERROR(AddUnit(unit, reports));
-      progress_.Advance(unit.bytes->size());
+    const std::vector<Unit> units = CutIntoUnits(file);
+    for (size_t first = 0; first < units.size(); first += kMaxPlannedUnits) {
+      const size_t count = std::min(kMaxPlannedUnits, units.size() - first);
+      ENTROFS_ASSIGN_OR_RETURN(std::vector<PlannedUnit> planned,
+                               PlanUnits(std::span(units).subspan(first, count), pool_));
+      if (!options_.one_table_per_archive) ShareTables(planned);
+      for (const PlannedUnit& unit : planned) {
+        ENTROFS_RETURN_IF_ERROR(AddUnit(unit, reports));
+        progress_.Advance(unit.unit.bytes->size());
+      }
     }
     AppendReports(file, std::move(reports));
     if (file.source) ENTROFS_RETURN_IF_ERROR(file.source->CheckUnchanged());
     return writer_.EndFile();
   }
 
-  Status AddUnit(const Unit& unit, std::vector<TensorReport>& reports) {
+  Status AddUnit(const PlannedUnit& planned, std::vector<TensorReport>& reports) {
+    if (planned.measurement) return AddUnit(planned.unit, *planned.measurement, reports);
+    ENTROFS_ASSIGN_OR_RETURN(Measurement measurement,
+                             Measure(*planned.unit.bytes, CandidateLayouts(planned.unit.dtype), pool_));
+    return AddUnit(planned.unit, measurement, reports);
+  }
+
+  Status AddUnit(const Unit& unit, const Measurement& measurement, std::vector<TensorReport>& reports) {
     auto source = [&unit](uint64_t offset, MutableByteSpan out) { return unit.bytes->ReadAt(offset, out); };
-    ENTROFS_ASSIGN_OR_RETURN(Measurement measurement, Measure(*unit.bytes, CandidateLayouts(unit.dtype), pool_));
     ENTROFS_ASSIGN_OR_RETURN(const Written* twin, FindTwin(unit, measurement.fingerprint));
     if (twin != nullptr) {
       AddToReport(unit, twin->facts, 0, reports);
@@ -141,7 +173,8 @@ class Packer {
       return Coding{codec::Layout{}, {{codec::CodecKind::kZstd, nullptr}}, measurement.layouts[0].EntropyBits()};
     }
     ENTROFS_ASSIGN_OR_RETURN(std::vector<uint8_t> sample, Sample(*unit.bytes));
-    CodingOptions options{options_.codec, options_.segment_bytes, shared_ && unit.dtype ? &*shared_ : nullptr};
+    CodingOptions options{options_.codec, options_.segment_bytes, shared_ && unit.dtype ? &*shared_ : nullptr,
+                          options_.one_table_per_archive};
     // The choice of a coder is about tensors.
     if (!unit.dtype && options.codec != CodecChoice::kStored) options.codec = CodecChoice::kAuto;
     return ChooseCoding(measurement, sample, options);
@@ -227,7 +260,7 @@ class Packer {
   Progress& progress_;
   ArchiveWriter writer_;
   Report report_;
-  std::optional<SharedTables> shared_;
+  std::optional<SharedTables> shared_;  // by all of the archive, or by the small tensors planned last
   std::unordered_multimap<uint64_t, Written> written_;
   uint32_t table_count_ = 0;
 };

@@ -45,7 +45,9 @@ void AppendLiteral(const Literal& literal, std::vector<Unit>& units) {
   }
 }
 
-Unit UnitOf(const std::vector<const OutputTensor*>& tensors) {
+}  // namespace
+
+Unit JoinedUnit(const std::vector<const OutputTensor*>& tensors) {
   const OutputTensor& first = *tensors.front();
   if (tensors.size() == 1) return {first.name, first.dtype, first.bytes, tensors};
   std::vector<std::shared_ptr<const RandomAccessFile>> parts;
@@ -54,53 +56,16 @@ Unit UnitOf(const std::vector<const OutputTensor*>& tensors) {
           tensors};
 }
 
-// Scales repeat each other; they are coded better without weights among them.
-bool AreAlike(const OutputTensor& a, const OutputTensor& b) {
-  return a.dtype == b.dtype && (a.weight_count > 0) == (b.weight_count > 0);
-}
-
-// Collects small tensors of one type until another kind of piece comes.
-class RunBuilder {
- public:
-  explicit RunBuilder(std::vector<Unit>& units) : units_(units) {}
-
-  void Add(const OutputTensor& tensor) {
-    const uint64_t size = tensor.bytes->size();
-    if (size == 0) return;
-    const bool joins = size < kSmallTensorBytes && !run_.empty() && AreAlike(*run_.front(), tensor) &&
-                       size_bytes_ + size <= kMaxRunBytes;
-    if (!joins) Flush();
-    run_.push_back(&tensor);
-    size_bytes_ += size;
-    if (size >= kSmallTensorBytes) Flush();
-  }
-
-  void Flush() {
-    if (!run_.empty()) units_.push_back(UnitOf(run_));
-    run_.clear();
-    size_bytes_ = 0;
-  }
-
- private:
-  std::vector<Unit>& units_;
-  std::vector<const OutputTensor*> run_;
-  uint64_t size_bytes_ = 0;
-};
-
-}  // namespace
-
 std::vector<Unit> CutIntoUnits(const OutputFile& file) {
   std::vector<Unit> units;
-  RunBuilder runs(units);
   for (const Piece& piece : file.pieces) {
-    if (const auto* tensor = std::get_if<OutputTensor>(&piece)) {
-      runs.Add(*tensor);
-    } else {
-      runs.Flush();
+    const auto* tensor = std::get_if<OutputTensor>(&piece);
+    if (tensor == nullptr) {
       AppendLiteral(std::get<Literal>(piece), units);
+    } else if (tensor->bytes->size() > 0) {
+      units.push_back(JoinedUnit({tensor}));
     }
   }
-  runs.Flush();
   return units;
 }
 

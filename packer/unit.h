@@ -18,15 +18,14 @@ struct Unit {
   std::vector<const OutputTensor*> tensors;  // of the file the unit was cut from
 };
 
-// Tensors below this size are run together with neighbours of their type, so that a model of many small ones does not
-// pay for an extent and a table each.
-inline constexpr uint64_t kSmallTensorBytes = 16 << 10;
-inline constexpr uint64_t kMaxRunBytes = 1 << 20;
 // Literals are cut so that each stretch is coded as fits it.
 inline constexpr uint64_t kLiteralUnitBytes = 16 << 20;
 
-// The units of `file`, in order; together they hold its bytes. Zero-size tensors are in no unit. `file` must outlive
-// the result.
+// The units of `file`, in order, each tensor one; together they hold its bytes. Zero-size tensors are in no unit.
+// `file` must outlive the result.
 std::vector<Unit> CutIntoUnits(const OutputFile& file);
+
+// Several tensors of one type that follow one another, as one unit.
+Unit JoinedUnit(const std::vector<const OutputTensor*>& tensors);
 
 }  // namespace entrofs::packer

@@ -3,8 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "tests/cli/run_entro_pack.h"
 #include "tests/support/sample_checkpoint.h"
@@ -63,6 +67,55 @@ double Ratio(const nlohmann::json& json) {
 TEST(RealSizes, Bf16ShrinksToTwoThirds) {
   SKIP_WITHOUT("gpt-neo-125m-attn");
   EXPECT_LE(Ratio(CreateJson("gpt-neo-125m-attn", {})), 0.665);
+}
+
+TEST(RealSizes, F32EncoderShrinksBySixteenPercent) {
+  SKIP_WITHOUT("use-lite");
+  EXPECT_LE(Ratio(CreateJson("use-lite", {})), 0.835);
+}
+
+double EntropyBytes(const std::string& bytes, size_t begin, size_t stride) {
+  std::array<double, 256> counts{};
+  for (size_t i = begin; i < bytes.size(); i += stride) ++counts[static_cast<uint8_t>(bytes[i])];
+  const double total = std::accumulate(counts.begin(), counts.end(), 0.0);
+  double bits = 0;
+  for (double count : counts) bits += count == 0 ? 0 : count * std::log2(total / count);
+  return bits / 8;
+}
+
+// The order-0 entropy of every tensor's bytes, or of its byte planes where those have less.
+double PlaneEntropyBytes(const std::string& safetensors) {
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, safetensors.data(), sizeof(header_bytes));
+  const nlohmann::json header = nlohmann::json::parse(safetensors.substr(8, header_bytes));
+  double total = 0;
+  for (const auto& [name, tensor] : header.items()) {
+    if (name == "__metadata__") continue;
+    const size_t begin = tensor["data_offsets"][0], end = tensor["data_offsets"][1];
+    std::string bytes = safetensors.substr(8 + header_bytes + begin, end - begin);
+    const std::string dtype = tensor["dtype"];
+    double least = EntropyBytes(bytes, 0, 1);
+    if (dtype == "BF16" || dtype == "F16") {
+      // The sign joins the mantissa.
+      for (size_t i = 0; i + 1 < bytes.size(); i += 2) {
+        const unsigned low = static_cast<uint8_t>(bytes[i]), high = static_cast<uint8_t>(bytes[i + 1]);
+        bytes[i] = static_cast<char>(low << 1 | high >> 7);
+        bytes[i + 1] = static_cast<char>(high << 1 | low >> 7);
+      }
+      least = std::min(least, EntropyBytes(bytes, 0, 2) + EntropyBytes(bytes, 1, 2));
+    }
+    total += least;
+  }
+  return total;
+}
+
+TEST(RealSizes, WhatOthersQuantizedIsWithinOnePercentOfItsEntropy) {
+  for (const char* name : {"ct-w4-g128-asym-pack", "fp8-block128", "gptq-w4-group-v1", "mlx-w4-g64-group"}) {
+    const std::string path = std::string("quantized/") + name + "/model.safetensors";
+    SKIP_WITHOUT(path);
+    const double archive_bytes = CreateJson(path, {})["archive_bytes"].get<double>();
+    EXPECT_LE(archive_bytes, 1.01 * PlaneEntropyBytes(testing_support::ReadFile(PathOf(path)))) << name;
+  }
 }
 
 // Archive bytes of all quantized tensors over the entropy of their codes.

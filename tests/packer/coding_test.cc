@@ -84,7 +84,7 @@ TEST(ChooseCoding, KeepsToTheCodecAskedFor) {
 
 TEST(SharedTables, GiveAllTensorsTheSameTable) {
   ThreadPool pool(1);
-  SharedTables shared(CodecKind::kTans);
+  SharedTables shared(1);
   auto measure = [&](uint32_t seed) {
     std::string bytes = testing_support::Weights("w", Dtype::kBf16, {256, 256}, seed).bytes;
     return *Measure(*BytesInMemory(ToBytes(bytes)), CandidateLayouts(Dtype::kBf16), pool);
@@ -93,10 +93,49 @@ TEST(SharedTables, GiveAllTensorsTheSameTable) {
   Measurement second = measure(2);
   shared.Add(first.layouts[0]);
   shared.Add(second.layouts[0]);
-  shared.Build();
-  CodingOptions options{.codec = CodecChoice::kTans, .shared = &shared};
+  shared.Build(EntropyCoders(CodecChoice::kTans, 0));
+  CodingOptions options{.codec = CodecChoice::kTans, .shared = &shared, .only_shared = true};
   EXPECT_EQ(ChooseCoding(first, {}, options).planes[1].table, ChooseCoding(second, {}, options).planes[1].table);
-  EXPECT_EQ(shared.Find({8, true}, 0), nullptr);
+  EXPECT_EQ(shared.Find(CodecKind::kTans, {8, true}, 0, {}), nullptr);
+}
+
+TEST(SharedTables, KeepPlanesOfOtherStatisticsApart) {
+  codec::Histogram low{}, high{};
+  for (size_t i = 0; i < 8; ++i) low[i] = high[200 + i] = 1000;
+  SharedTables shared(4);
+  for (int i = 0; i < 3; ++i) {
+    shared.Add({codec::Layout{}, {low}});
+    shared.Add({codec::Layout{}, {high}});
+  }
+  const std::vector<CodecKind> kinds = {CodecKind::kTans, CodecKind::kHuffman};
+  shared.Build(kinds);
+  for (CodecKind kind : kinds) {
+    auto for_low = shared.Find(kind, {}, 0, low);
+    auto for_high = shared.Find(kind, {}, 0, high);
+    EXPECT_NE(for_low, for_high);
+    codec::Histogram stranger = low;
+    stranger[100] = 1;
+    EXPECT_EQ(shared.Find(kind, {}, 0, stranger), nullptr);
+    // Eight values of equal frequency are three bits each.
+    EXPECT_NEAR(codec::EstimateBits(*for_low, low), 3 * 8000, 300);
+    EXPECT_NEAR(codec::EstimateBits(*for_high, high), 3 * 8000, 300);
+  }
+}
+
+TEST(ChooseCoding, TakesASharedTableInsteadOfASmallTensorsOwn) {
+  ThreadPool pool(1);
+  const std::vector<uint8_t> bytes = ToBytes(testing_support::Weights("w", Dtype::kBf16, {1024}, 3).bytes);
+  Measurement measurement = *Measure(*BytesInMemory(bytes), CandidateLayouts(Dtype::kBf16), pool);
+  SharedTables shared(4);
+  for (uint32_t seed = 4; seed < 20; ++seed) {
+    const std::string other = testing_support::Weights("w", Dtype::kBf16, {1024}, seed).bytes;
+    shared.Add(Measure(*BytesInMemory(ToBytes(other)), CandidateLayouts(Dtype::kBf16), pool)->layouts[0]);
+  }
+  shared.Add(measurement.layouts[0]);
+  shared.Build(EntropyCoders(CodecChoice::kTans, 0));
+  const CodingOptions options{.codec = CodecChoice::kTans, .shared = &shared};
+  EXPECT_EQ(ChooseCoding(measurement, {}, options).planes[1].table,
+            shared.Find(CodecKind::kTans, {2, true}, 1, measurement.layouts[0].planes[1]));
 }
 
 TEST(CodecChoice, NamesAreReadBack) {

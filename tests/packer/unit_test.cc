@@ -20,37 +20,33 @@ OutputFile FileOf(std::vector<Piece> pieces) {
   return file;
 }
 
-TEST(CutIntoUnits, RunsSmallNeighboursOfOneTypeTogether) {
-  OutputFile file =
-      FileOf({Literal{"header", BytesInMemory({1, 2})}, Tensor("a", Dtype::kBf16, 64, 1),
-              Tensor("b", Dtype::kBf16, 128, 2), Tensor("none", Dtype::kF32, 0, 0), Tensor("c", Dtype::kF32, 64, 3),
-              Tensor("big", Dtype::kF32, kSmallTensorBytes, 4), Tensor("d", Dtype::kF32, 64, 5)});
+TEST(CutIntoUnits, MakesEveryTensorOneAndNoneOfNothing) {
+  OutputFile file = FileOf({Literal{"header", BytesInMemory({1, 2})}, Tensor("a", Dtype::kBf16, 64, 1),
+                            Tensor("none", Dtype::kF32, 0, 0), Tensor("b", Dtype::kF32, 64, 3)});
   std::vector<Unit> units = CutIntoUnits(file);
-  ASSERT_EQ(units.size(), 5u);
+  ASSERT_EQ(units.size(), 3u);
   EXPECT_EQ(units[0].name, "header");
-  EXPECT_EQ(units[1].name, "a to b");
+  EXPECT_FALSE(units[0].dtype.has_value());
+  EXPECT_EQ(units[1].name, "a");
   EXPECT_EQ(units[1].dtype, Dtype::kBf16);
-  EXPECT_EQ(units[1].tensors.size(), 2u);
-  EXPECT_EQ(units[2].name, "c");
-  EXPECT_EQ(units[3].name, "big");
-  EXPECT_EQ(units[4].name, "d");
+  EXPECT_EQ(units[2].name, "b");
 }
 
-TEST(CutIntoUnits, ARunReadsAsItsTensorsOneAfterAnother) {
-  OutputFile file =
-      FileOf({Tensor("a", Dtype::kU8, 3, 1), Tensor("b", Dtype::kU8, 4, 2), Tensor("c", Dtype::kU8, 5, 3)});
-  std::vector<Unit> units = CutIntoUnits(file);
-  ASSERT_EQ(units.size(), 1u);
+TEST(JoinedUnit, ReadsAsItsTensorsOneAfterAnother) {
+  const OutputTensor a = Tensor("a", Dtype::kU8, 3, 1), b = Tensor("b", Dtype::kU8, 4, 2),
+                     c = Tensor("c", Dtype::kU8, 5, 3);
+  const Unit joined = JoinedUnit({&a, &b, &c});
+  EXPECT_EQ(joined.name, "a to c");
   const std::vector<uint8_t> whole = {1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3};
   for (size_t begin = 0; begin <= whole.size(); ++begin) {
     for (size_t end = begin; end <= whole.size(); ++end) {
       std::vector<uint8_t> out(end - begin);
-      ASSERT_TRUE(units[0].bytes->ReadAt(begin, out).ok());
+      ASSERT_TRUE(joined.bytes->ReadAt(begin, out).ok());
       EXPECT_EQ(out, std::vector<uint8_t>(whole.begin() + begin, whole.begin() + end));
     }
   }
   std::vector<uint8_t> too_long(13);
-  EXPECT_FALSE(units[0].bytes->ReadAt(0, too_long).ok());
+  EXPECT_FALSE(joined.bytes->ReadAt(0, too_long).ok());
 }
 
 TEST(CutIntoUnits, CutsLongLiterals) {

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "packer/measure.h"
+#include "packer/unit.h"
+
+namespace entrofs::packer {
+
+// A unit and, when it is a small one, what it was measured to hold.
+struct PlannedUnit {
+  Unit unit;
+  std::optional<Measurement> measurement;
+};
+
+// Tensors below this size may be run together with neighbours of their type, so that a model of many small ones does
+// not pay for an extent each.
+inline constexpr uint64_t kSmallTensorBytes = 16 << 10;
+inline constexpr uint64_t kMaxRunBytes = kMeasuredAtOnceBytes;
+// More units than this are better planned in several calls: a measured one takes up to 48 KiB.
+inline constexpr size_t kMaxPlannedUnits = 256;
+
+// Measures tensors of up to kMeasuredAtOnceBytes and joins small neighbours where that takes fewer bytes than an extent
+// each: scales with scales, not with what is spread otherwise. Units as CutIntoUnits gives them. The result does not
+// depend on the number of threads. Errors are those of reading.
+Result<std::vector<PlannedUnit>> PlanUnits(std::span<const Unit> units, ThreadPool& pool);
+
+}  // namespace entrofs::packer

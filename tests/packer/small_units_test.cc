@@ -1,0 +1,86 @@
+#include "packer/small_units.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace entrofs::packer {
+namespace {
+
+// Bytes around `center`, spread a little.
+OutputTensor Tensor(const std::string& name, Dtype dtype, size_t size, int center, uint32_t seed = 1) {
+  std::mt19937 random(seed);
+  std::vector<uint8_t> bytes(size);
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(center + static_cast<int>(random() % 8));
+  OutputTensor tensor;
+  tensor.name = name;
+  tensor.dtype = dtype;
+  tensor.shape = {8 * size / BitWidth(dtype)};
+  tensor.weight_count = size;
+  tensor.bytes = BytesInMemory(std::move(bytes));
+  return tensor;
+}
+
+std::vector<std::string> NamesOf(std::vector<Piece> pieces, std::vector<PlannedUnit>* planned = nullptr) {
+  OutputFile file;
+  file.pieces = std::move(pieces);
+  ThreadPool pool(2);
+  const std::vector<Unit> units = CutIntoUnits(file);
+  Result<std::vector<PlannedUnit>> result = PlanUnits(units, pool);
+  EXPECT_TRUE(result.ok());
+  std::vector<std::string> names;
+  for (const PlannedUnit& unit : *result) names.push_back(unit.unit.name);
+  if (planned != nullptr) *planned = std::move(*result);
+  return names;
+}
+
+TEST(PlanUnits, JoinsSmallNeighboursOfOneType) {
+  EXPECT_EQ(NamesOf({Literal{"header", BytesInMemory({1, 2})}, Tensor("a", Dtype::kU8, 64, 1),
+                     Tensor("b", Dtype::kU8, 128, 1, 2), Tensor("c", Dtype::kI8, 64, 1),
+                     Tensor("big", Dtype::kI8, kSmallTensorBytes, 1), Tensor("d", Dtype::kI8, 64, 1)}),
+            (std::vector<std::string>{"header", "a to b", "c", "big", "d"}));
+}
+
+TEST(PlanUnits, KeepsApartWhatIsSpreadOtherwise) {
+  std::vector<Piece> pieces;
+  for (int i = 0; i < 3; ++i) {
+    pieces.push_back(Tensor("bias" + std::to_string(i), Dtype::kU8, 4096, 10));
+    pieces.push_back(Tensor("scale" + std::to_string(i), Dtype::kU8, 4096, 100));
+  }
+  EXPECT_EQ(NamesOf(pieces), (std::vector<std::string>{"bias0", "scale0", "bias1", "scale1", "bias2", "scale2"}));
+}
+
+TEST(PlanUnits, DoesNotJoinScalesWithWeights) {
+  OutputTensor scale = Tensor("scale", Dtype::kU8, 64, 1);
+  scale.weight_count = 0;
+  EXPECT_EQ(NamesOf({Tensor("a", Dtype::kU8, 64, 1), scale}), (std::vector<std::string>{"a", "scale"}));
+}
+
+TEST(PlanUnits, MeasuresRunsAsWhatTheyHold) {
+  std::vector<PlannedUnit> planned;
+  NamesOf({Tensor("a", Dtype::kU8, 64, 1), Tensor("b", Dtype::kU8, 100, 1), Literal{"tail", BytesInMemory({1})},
+           Tensor("large", Dtype::kU8, kMeasuredAtOnceBytes + 1, 1)},
+          &planned);
+  ASSERT_EQ(planned.size(), 3u);
+  ASSERT_TRUE(planned[0].measurement);
+  ThreadPool pool(1);
+  Result<Measurement> whole = Measure(*planned[0].unit.bytes, std::vector{codec::Layout{}}, pool);
+  EXPECT_EQ(planned[0].measurement->layouts[0].planes, whole->layouts[0].planes);
+  EXPECT_FALSE(planned[1].measurement);
+  EXPECT_FALSE(planned[2].measurement);
+}
+
+TEST(MeasureAtOnce, AgreesWithMeasure) {
+  ThreadPool pool(2);
+  for (size_t size : {size_t{0}, size_t{1}, size_t{5000}, size_t{kMeasuredAtOnceBytes}}) {
+    const OutputTensor tensor = Tensor("a", Dtype::kU8, size, 3);
+    const std::vector<codec::Layout> layouts = {{4, true}, {2, false}};
+    Result<Measurement> at_once = MeasureAtOnce(*tensor.bytes, layouts);
+    Result<Measurement> pooled = Measure(*tensor.bytes, layouts, pool);
+    EXPECT_EQ(at_once->fingerprint, pooled->fingerprint);
+    for (size_t i = 0; i < 2; ++i) EXPECT_EQ(at_once->layouts[i].planes, pooled->layouts[i].planes);
+  }
+}
+
+}  // namespace
+}  // namespace entrofs::packer
