@@ -38,6 +38,8 @@ struct OutputTree {
   std::vector<OutputFile> files;  // by path
   std::vector<std::string> directories;
   std::vector<std::string> warnings;  // for the user, one line each
+  // The same about what programs that load the files may miss.
+  std::vector<std::string> loading_warnings;
 
   uint64_t size_bytes() const;
 };

@@ -46,6 +46,23 @@ Result<std::vector<uint8_t>> Sample(const RandomAccessFile& bytes) {
   return sample;
 }
 
+// Bytes that are counted and forgotten.
+class UnkeptFile : public NewFile {
+ public:
+  Status Append(ByteSpan bytes) override {
+    size_bytes_ += bytes.size();
+    return OkStatus();
+  }
+  uint64_t size() const override { return size_bytes_; }
+  Status Commit() override { return OkStatus(); }
+  const std::string& temporary_path() const override { return path_; }
+  Status Flush() override { return OkStatus(); }
+
+ private:
+  uint64_t size_bytes_ = 0;
+  const std::string path_;
+};
+
 class Packer {
  public:
   Packer(const OutputTree& tree, const PackOptions& options, ThreadPool& pool, Progress& progress,
@@ -271,6 +288,13 @@ Result<PackResult> Pack(const OutputTree& tree, const std::string& output_path, 
                         ThreadPool& pool, Progress& progress) {
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<NewFile> file, CreateUnfinishedFile(output_path));
   return Packer(tree, options, pool, progress, std::move(file)).Run();
+}
+
+Result<PackResult> RehearsePacking(const OutputTree& tree, const PackOptions& options, ThreadPool& pool,
+                                   Progress& progress) {
+  PackOptions unread = options;
+  unread.verify = false;
+  return Packer(tree, unread, pool, progress, std::make_unique<UnkeptFile>()).Run();
 }
 
 }  // namespace entrofs::packer

@@ -32,4 +32,8 @@ struct PackResult {
 Result<PackResult> Pack(const OutputTree& tree, const std::string& output_path, const PackOptions& options,
                         ThreadPool& pool, Progress& progress);
 
+// What Pack would make of `tree`, to the byte, without writing it anywhere. options.verify does not count.
+Result<PackResult> RehearsePacking(const OutputTree& tree, const PackOptions& options, ThreadPool& pool,
+                                   Progress& progress);
+
 }  // namespace entrofs::packer

@@ -3,10 +3,11 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <optional>
 
 #include "archive/paths.h"
 #include "base/units.h"
+#include "packer/quantization_summary.h"
 #include "packer/text_table.h"
 
 namespace entrofs::packer {
@@ -37,13 +38,6 @@ struct Sum {
   }
 };
 
-std::string Count(uint64_t count) {
-  if (count < 10'000) return std::to_string(count);
-  if (count < 1'000'000) return Decimal(static_cast<double>(count) / 1e3, 1) + " K";
-  if (count < 1'000'000'000) return Decimal(static_cast<double>(count) / 1e6, 1) + " M";
-  return Decimal(static_cast<double>(count) / 1e9, 2) + " G";
-}
-
 std::string Percent(double share) { return Decimal(100 * share, 1) + " %"; }
 
 std::string Overhead(double archive_bits, double entropy_bits) {
@@ -58,7 +52,7 @@ std::vector<std::string> SumRow(const std::string& title, const Sum& sum) {
   const double bits = 8.0 * static_cast<double>(sum.archive_bytes);
   return {title,
           std::to_string(sum.tensors),
-          Count(sum.weights),
+          FormatCount(sum.weights),
           FormatBytes(sum.plain_bytes),
           FormatBytes(sum.archive_bytes),
           Decimal(sum.PerWeight(bits), 3),
@@ -67,32 +61,28 @@ std::vector<std::string> SumRow(const std::string& title, const Sum& sum) {
 }
 
 void PrintQuantization(const Report& report, std::ostream& out) {
-  std::set<std::pair<std::string, std::string>> quantized;  // file-independent: the input tensors' names and schemes
-  QuantizationError total;
-  const TensorReport* worst = nullptr;
-  for (const TensorReport& tensor : report.tensors) {
-    if (!tensor.error) continue;
-    quantized.insert({tensor.belongs_to, tensor.scheme});
-    total += *tensor.error;
-    if (worst == nullptr || tensor.error->SqnrDb() < worst->error->SqnrDb()) worst = &tensor;
+  const std::optional<QuantizationSummary> summary = SummarizeQuantization(report);
+  if (!summary) return;
+  std::string schemes;
+  for (const std::string& scheme : summary->schemes) {
+    schemes += (schemes.empty() ? "" : ", ") + archive::Printable(scheme);
   }
-  if (worst == nullptr) return;
-  Sum sum;
-  std::set<std::string> names, schemes;
-  for (const auto& [name, scheme] : quantized) {
-    names.insert(name);
-    schemes.insert(scheme);
-  }
-  for (const TensorReport& tensor : report.tensors) {
-    if (names.contains(tensor.belongs_to)) sum.Add(tensor);
-  }
-  std::string scheme_names;
-  for (const std::string& scheme : schemes)
-    scheme_names += (scheme_names.empty() ? "" : ", ") + archive::Printable(scheme);
-  out << "quantized: " << names.size() << " tensors by " << scheme_names << ", " << Count(sum.weights) << " weights at "
-      << Decimal(sum.PerWeight(8.0 * static_cast<double>(sum.archive_bytes)), 3) << " bits with their scales; SQNR "
-      << Db(total.SqnrDb()) << " in total, worst " << Db(worst->error->SqnrDb()) << " ("
-      << archive::Printable(worst->belongs_to) << ")\n";
+  out << "quantized: " << summary->tensor_count << " tensors by " << schemes << ", "
+      << FormatCount(summary->weight_count) << " weights at " << Decimal(summary->bits_per_weight(), 3)
+      << " bits with their scales; SQNR " << Db(summary->error.SqnrDb()) << " in total, worst "
+      << Db(summary->worst_sqnr_db) << " (" << archive::Printable(summary->worst_tensor) << ")\n";
+}
+
+nlohmann::ordered_json QuantizationJson(const QuantizationSummary& summary) {
+  return {{"schemes", summary.schemes},
+          {"tensors", summary.tensor_count},
+          {"weights", summary.weight_count},
+          {"archive_bytes", summary.archive_bytes},
+          {"bits_per_weight", summary.bits_per_weight()},
+          {"entropy_bits", summary.entropy_bits_per_weight()},
+          {"sqnr_db", summary.error.SqnrDb()},
+          {"worst_sqnr_db", summary.worst_sqnr_db},
+          {"worst_tensor", summary.worst_tensor}};
 }
 
 }  // namespace
@@ -141,7 +131,11 @@ void PrintTensors(const Report& report, std::ostream& out) {
 
 std::string InspectJson(const Report& report, uint64_t virtual_bytes, uint64_t archive_bytes) {
   using Json = nlohmann::ordered_json;
-  Json json = {{"virtual_bytes", virtual_bytes}, {"archive_bytes", archive_bytes}, {"tensors", Json::array()}};
+  Json json = {{"virtual_bytes", virtual_bytes}, {"archive_bytes", archive_bytes}};
+  if (std::optional<QuantizationSummary> summary = SummarizeQuantization(report)) {
+    json["quantized"] = QuantizationJson(*summary);
+  }
+  json["tensors"] = Json::array();
   for (const TensorReport& tensor : report.tensors) {
     Json row = {{"name", tensor.name},
                 {"file", tensor.file},

@@ -16,9 +16,11 @@ void PrintSummary(const Report& report, uint64_t archive_bytes, std::ostream& ou
 // One table row per tensor.
 void PrintTensors(const Report& report, std::ostream& out);
 
-// {"virtual_bytes", "archive_bytes", "tensors": [{"name", "file", "dtype", "shape", "codec", "plain_bytes",
-// "archive_bytes", "bits_per_weight", "entropy_bits", "sqnr_db" where quantized}]}. bits_per_weight and entropy_bits
-// are both bits per weight; sqnr_db is null where nothing was lost.
+// {"virtual_bytes", "archive_bytes", "quantized": {"schemes", "tensors", "weights", "archive_bytes", "bits_per_weight",
+// "entropy_bits", "sqnr_db", "worst_sqnr_db", "worst_tensor"} where something was, "tensors": [{"name", "file",
+// "dtype", "shape", "codec", "plain_bytes", "archive_bytes", "bits_per_weight", "entropy_bits", "sqnr_db" where
+// quantized}]}. bits_per_weight and entropy_bits are both bits per weight; sqnr_db is null where nothing was lost.
+// Those of "quantized" count scales and zero points.
 std::string InspectJson(const Report& report, uint64_t virtual_bytes, uint64_t archive_bytes);
 
 }  // namespace entrofs::packer

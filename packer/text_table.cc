@@ -35,4 +35,11 @@ std::string Decimal(double value, int decimals) {
   return text;
 }
 
+std::string FormatCount(uint64_t count) {
+  if (count < 10'000) return std::to_string(count);
+  if (count < 1'000'000) return Decimal(static_cast<double>(count) / 1e3, 1) + " K";
+  if (count < 1'000'000'000) return Decimal(static_cast<double>(count) / 1e6, 1) + " M";
+  return Decimal(static_cast<double>(count) / 1e9, 2) + " G";
+}
+
 }  // namespace entrofs::packer

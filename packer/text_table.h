@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -23,5 +24,8 @@ class TextTable {
 
 // printf("%.*f").
 std::string Decimal(double value, int decimals);
+
+// "9999", "12.3 K", "28.3 M", "8.03 G".
+std::string FormatCount(uint64_t count);
 
 }  // namespace entrofs::packer

@@ -18,6 +18,7 @@ constexpr const char* kVersion = "entro-pack 0.1.0";
 
 constexpr std::array kCommands = {
     Command{"create", "pack a checkpoint into an archive", RunCreate},
+    Command{"analyze", "show what every scheme would make of a checkpoint, before packing it", RunAnalyze},
     Command{"inspect", "show what an archive holds and what each tensor costs", RunInspect},
     Command{"list", "list the files of an archive", RunList},
     Command{"verify", "check every byte of an archive", RunVerify},
@@ -34,6 +35,7 @@ void PrintHelp(std::ostream& out) {
   out << "\nexamples:\n"
          "  entro-pack create ./Llama-3-8B -o llama.entro                 lossless: every file comes back as it was\n"
          "  entro-pack create ./Llama-3-8B -o llama8.entro --quant uint8  8-bit weights, about 5.5 bits each\n"
+         "  entro-pack analyze ./Llama-3-8B                               what each scheme would take and lose\n"
          "  entro-pack inspect llama.entro\n"
          "  entro-pack verify llama.entro --source ./Llama-3-8B\n"
          "  entrofs mount llama.entro /mnt/llama                          read it without unpacking\n"

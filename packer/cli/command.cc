@@ -1,7 +1,9 @@
 #include "packer/cli/command.h"
 
+#include "archive/paths.h"
 #include "base/thread_pool.h"
 #include "packer/cli/terminal_progress.h"
+#include "packer/unfinished.h"
 
 namespace entrofs::packer {
 namespace {
@@ -33,6 +35,18 @@ std::optional<int> ParseArguments(CLI::App& app, const std::vector<std::string>&
 int Fail(const Streams& streams, const Error& error) {
   streams.err << "entro-pack: " << OneLine(error.message) << "\n";
   return error.code == ErrorCode::kInvalidArgument ? kUsage : kFailed;
+}
+
+Status WriteTextFile(const std::string& path, const std::string& text) {
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<NewFile> file, CreateUnfinishedFile(path));
+  ENTROFS_RETURN_IF_ERROR(file->Append(AsBytes(text)));
+  return file->Commit();
+}
+
+void PrintWarnings(const Streams& streams, const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) {
+    streams.err << "entro-pack: warning: " << archive::Printable(warning) << "\n";
+  }
 }
 
 void AddThreadsOption(CLI::App& app, size_t& threads) {

@@ -24,11 +24,18 @@ struct Command {
   int (*run)(const std::vector<std::string>& args, const Streams& streams);
 };
 
+int RunAnalyze(const std::vector<std::string>& args, const Streams& streams);
 int RunCreate(const std::vector<std::string>& args, const Streams& streams);
 int RunInspect(const std::vector<std::string>& args, const Streams& streams);
 int RunList(const std::vector<std::string>& args, const Streams& streams);
 int RunVerify(const std::vector<std::string>& args, const Streams& streams);
 int RunExtract(const std::vector<std::string>& args, const Streams& streams);
+
+// Writes `text` to a file that appears when it is complete.
+Status WriteTextFile(const std::string& path, const std::string& text);
+
+// Prints "entro-pack: warning: ..." for each.
+void PrintWarnings(const Streams& streams, const std::vector<std::string>& warnings);
 
 // Fills the variables that `app` was told of. Returns the exit code where the program is done: 0 after --help, 2 after
 // telling what is wrong.

@@ -1,7 +1,6 @@
 #include <chrono>
 #include <filesystem>
 
-#include "archive/paths.h"
 #include "base/thread_pool.h"
 #include "base/units.h"
 #include "packer/checkpoint.h"
@@ -10,7 +9,6 @@
 #include "packer/quantized_tree.h"
 #include "packer/summary.h"
 #include "packer/text_table.h"
-#include "packer/unfinished.h"
 
 namespace entrofs::packer {
 namespace {
@@ -153,12 +151,6 @@ void PrintResult(const CreateOptions& options, const OutputTree& tree, const Pac
   PrintSummary(result.report, result.archive_bytes, out);
 }
 
-Status WriteReport(const std::string& path, const std::string& json) {
-  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<NewFile> file, CreateUnfinishedFile(path));
-  ENTROFS_RETURN_IF_ERROR(file->Append(AsBytes(json)));
-  return file->Commit();
-}
-
 Status Create(const CreateOptions& options, const Streams& streams) {
   PackOptions pack;
   pack.codec = *ParseCodecChoice(options.codec);
@@ -170,9 +162,8 @@ Status Create(const CreateOptions& options, const Streams& streams) {
   const auto start = std::chrono::steady_clock::now();
   ThreadPool pool(ThreadCount(options.threads));
   ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, BuildTree(options, pool));
-  for (const std::string& warning : tree.warnings) {
-    streams.err << "entro-pack: warning: " << archive::Printable(warning) << "\n";
-  }
+  PrintWarnings(streams, tree.warnings);
+  PrintWarnings(streams, tree.loading_warnings);
   Result<PackResult> result = [&] {
     std::unique_ptr<Progress> progress = MakeProgress(streams);
     return Pack(tree, options.output, pack, pool, *progress);
@@ -180,7 +171,7 @@ Status Create(const CreateOptions& options, const Streams& streams) {
   if (!result) return result.error();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const std::string json = InspectJson(result->report, tree.size_bytes(), result->archive_bytes) + "\n";
-  if (!options.report.empty()) ENTROFS_RETURN_IF_ERROR(WriteReport(options.report, json));
+  if (!options.report.empty()) ENTROFS_RETURN_IF_ERROR(WriteTextFile(options.report, json));
   if (options.json) {
     streams.out << json;
   } else {

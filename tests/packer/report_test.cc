@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "packer/quantization_summary.h"
 #include "packer/summary.h"
 
 namespace entrofs::packer {
@@ -79,7 +80,7 @@ TEST(TensorReport, CountsBitsPerWeight) {
 
 TEST(InspectJson, HasTheKeysThatAreDocumented) {
   auto json = nlohmann::json::parse(InspectJson(Sample(), 9000, 5100));
-  EXPECT_EQ(json.size(), 3u);
+  EXPECT_EQ(json.size(), 4u);
   EXPECT_EQ(json["virtual_bytes"], 9000);
   EXPECT_EQ(json["archive_bytes"], 5100);
   ASSERT_EQ(json["tensors"].size(), 3u);
@@ -91,6 +92,38 @@ TEST(InspectJson, HasTheKeysThatAreDocumented) {
   EXPECT_EQ(tensor.size(), 10u);
   EXPECT_DOUBLE_EQ(tensor["sqnr_db"], 30.0);
   EXPECT_FALSE(json["tensors"][1].contains("sqnr_db"));
+  EXPECT_EQ(json["quantized"]["tensors"], 1);
+  EXPECT_EQ(json["quantized"]["worst_tensor"], "w.weight");
+}
+
+TEST(SummarizeQuantization, CountsScalesWithTheWeightsTheyBelongTo) {
+  std::optional<QuantizationSummary> summary = SummarizeQuantization(Sample());
+  ASSERT_TRUE(summary.has_value());
+  EXPECT_EQ(summary->tensor_count, 1u);
+  EXPECT_EQ(summary->weight_count, 8000u);
+  EXPECT_EQ(summary->archive_bytes, 5010u);
+  EXPECT_DOUBLE_EQ(summary->bits_per_weight(), 5.01);
+  EXPECT_DOUBLE_EQ(summary->entropy_bits_per_weight(), 39016.0 / 8000);
+  EXPECT_DOUBLE_EQ(summary->worst_sqnr_db, 30.0);
+}
+
+TEST(SummarizeQuantization, KeepsTensorsOfOneNameInTwoFilesApart) {
+  Report report = Sample();
+  TensorReport other = report.tensors[0];
+  other.file = "n.safetensors";
+  other.error->noise_energy = 10;
+  report.tensors.push_back(other);
+  std::optional<QuantizationSummary> summary = SummarizeQuantization(report);
+  ASSERT_TRUE(summary.has_value());
+  EXPECT_EQ(summary->tensor_count, 2u);
+  EXPECT_EQ(summary->archive_bytes, 10010u);
+  EXPECT_DOUBLE_EQ(summary->worst_sqnr_db, 20.0);
+}
+
+TEST(SummarizeQuantization, FindsNothingWhereNothingWasQuantized) {
+  Report report = Sample();
+  for (TensorReport& tensor : report.tensors) tensor.error.reset();
+  EXPECT_FALSE(SummarizeQuantization(report).has_value());
 }
 
 TEST(PrintSummary, HasARowPerDtypeATotalAndTheCostOfQuantization) {

@@ -1,0 +1,246 @@
+#include "packer/analyze/analysis.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <numeric>
+#include <set>
+
+#include "packer/analyze/column_files.h"
+#include "packer/measure.h"
+#include "packer/pack.h"
+#include "packer/quantized_tree.h"
+
+namespace entrofs::packer::analyze {
+namespace {
+
+// A tensor of the checkpoint: its file and name.
+using Key = std::pair<std::string, std::string>;
+
+// Says which scheme is being tried.
+class TrialProgress : public Progress {
+ public:
+  TrialProgress(Progress& progress, size_t count) : progress_(progress), count_(count) {}
+
+  void Next(const std::string& title) {
+    title_ = std::to_string(++number_) + "/" + std::to_string(count_) + " " + title;
+  }
+  void Start(const std::string&, uint64_t total_bytes) override { progress_.Start(title_, total_bytes); }
+  void Advance(uint64_t bytes) override { progress_.Advance(bytes); }
+
+ private:
+  Progress& progress_;
+  const size_t count_;
+  size_t number_ = 0;
+  std::string title_;
+};
+
+// The codes in `tensor`, whose bytes were counted.
+SymbolCounts SymbolsOf(const OutputTensor& tensor, const codec::Histogram& bytes) {
+  const bool is_packed_nibbles = tensor.bytes->size() < tensor.weight_count;
+  std::vector<uint64_t> counts(is_packed_nibbles ? 16 : 256);
+  for (size_t value = 0; value < bytes.size(); ++value) {
+    if (is_packed_nibbles) {
+      counts[value & 15] += bytes[value];
+      counts[value >> 4] += bytes[value];
+    } else {
+      // Plain int8 codes are stored less 128.
+      counts[tensor.dtype == Dtype::kI8 ? value ^ 0x80 : value] += bytes[value];
+    }
+  }
+  // Rows are filled up to whole words with zeros.
+  const uint64_t stored = std::accumulate(counts.begin(), counts.end(), uint64_t{0});
+  counts[0] -= std::min(counts[0], stored - tensor.weight_count);
+  auto is_used = [](uint64_t count) { return count != 0; };
+  const auto first = std::find_if(counts.begin(), counts.end(), is_used);
+  const auto last = std::find_if(counts.rbegin(), counts.rend(), is_used).base();
+  return {static_cast<int>(first - counts.begin()), first < last ? std::vector(first, last) : std::vector<uint64_t>{}};
+}
+
+class Analyzer {
+ public:
+  Analyzer(const Checkpoint& checkpoint, const TrialOptions& options, ThreadPool& pool, Progress& progress)
+      : checkpoint_(checkpoint),
+        options_(options),
+        trials_(Trials(options)),
+        pool_(pool),
+        progress_(progress, trials_.size()) {}
+
+  Result<Analysis> Run() {
+    analysis_.source = checkpoint_.root;
+    analysis_.source_bytes = checkpoint_.size_bytes();
+    ENTROFS_RETURN_IF_ERROR(FindMatrices());
+    if (matrices_.empty()) trials_.resize(1);
+    for (const Trial& trial : trials_) {
+      progress_.Next(trial.title);
+      ENTROFS_RETURN_IF_ERROR(Try(trial));
+    }
+    std::set<std::string> told;
+    std::erase_if(analysis_.warnings, [&](const std::string& warning) { return !told.insert(warning).second; });
+    return std::move(analysis_);
+  }
+
+ private:
+  // The matrices are those that the first quantizing scheme chooses.
+  Status FindMatrices() {
+    Result<OutputTree> tree = QuantizedTree(checkpoint_, trials_[1].options, pool_);
+    if (!tree && tree.error().code == ErrorCode::kUnsupported) {
+      analysis_.warnings.push_back(tree.error().message + "; only the lossless size is shown");
+      return OkStatus();
+    }
+    if (!tree) return std::move(tree.error());
+    CollectMatrices(*tree);
+    if (!matrices_.empty() || !options_.include.empty()) return SurveyMatrices();
+    for (Trial& trial : trials_) trial.options.include = {"*"};
+    ENTROFS_ASSIGN_OR_RETURN(OutputTree all, QuantizedTree(checkpoint_, trials_[1].options, pool_));
+    CollectMatrices(all);
+    return SurveyMatrices();
+  }
+
+  void CollectMatrices(const OutputTree& tree) {
+    std::set<Key> quantized;
+    for (const OutputFile& file : tree.files) {
+      for (const Piece& piece : file.pieces) {
+        const auto* tensor = std::get_if<OutputTensor>(&piece);
+        if (tensor != nullptr && tensor->error) quantized.insert({file.path, tensor->belongs_to});
+      }
+    }
+    for (const CheckpointFile& file : checkpoint_.files) {
+      if (!file.header) continue;
+      for (const TensorInfo& info : file.header->tensors) {
+        if (!quantized.contains({file.path, info.name})) continue;
+        numbers_[{file.path, info.name}] = matrices_.size();
+        matrices_.push_back(UnchangedTensor(file, info));
+        analysis_.matrices.push_back({file.path, info.name, info.dtype, info.shape, info.element_count(), {}, 0});
+      }
+    }
+  }
+
+  Status SurveyMatrices() {
+    for (size_t i = 0; i < matrices_.size(); ++i) {
+      ENTROFS_ASSIGN_OR_RETURN(analysis_.matrices[i].survey, SurveyMatrix(matrices_[i], pool_));
+      analysis_.matrices[i].outlier_columns = OutlierColumns(analysis_.matrices[i].survey).size();
+    }
+    return OkStatus();
+  }
+
+  Status Try(const Trial& trial) {
+    if (trial.kind == Trial::Kind::kLossless) return Pack(trial, LosslessTree(checkpoint_));
+    if (trial.kind == Trial::Kind::kOutliers) return TryOutliers(trial);
+    ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, QuantizedTree(checkpoint_, trial.options, pool_));
+    return Pack(trial, tree);
+  }
+
+  // The matrices alone, as nothing reads such files; the rest is as in the lossless archive.
+  Status TryOutliers(const Trial& trial) {
+    std::map<std::string, OutputFile> files;
+    quantize::Options options = trial.options;
+    options.include = {"*"};
+    options.exclude.clear();
+    for (size_t i = 0; i < matrices_.size(); ++i) {
+      const MatrixFacts& facts = analysis_.matrices[i];
+      const std::vector<uint64_t> columns = OutlierColumns(facts.survey);
+      const OutputTensor rest = WithoutColumns(matrices_[i], columns);
+      ENTROFS_ASSIGN_OR_RETURN(quantize::Plan plan, quantize::PlanQuantization(options, {&rest, 1}, pool_));
+      OutputFile& file = files[facts.file];
+      file.path = facts.file;
+      for (OutputTensor& output : plan.tensors[0].outputs) {
+        if (output.error) output.error->signal_energy = facts.survey.energy;
+        file.pieces.push_back(std::move(output));
+      }
+      if (!columns.empty()) file.pieces.push_back(OnlyColumns(matrices_[i], columns));
+    }
+    OutputTree tree;
+    for (auto& [path, file] : files) tree.files.push_back(std::move(file));
+    ENTROFS_RETURN_IF_ERROR(Pack(trial, tree));
+    SchemeCosts& costs = analysis_.schemes.back();
+    const SchemeCosts& lossless = analysis_.schemes.front();
+    costs.archive_bytes = lossless.archive_bytes - lossless.Total().archive_bytes + costs.Total().archive_bytes;
+    return OkStatus();
+  }
+
+  Status Pack(const Trial& trial, const OutputTree& tree) {
+    PackOptions options;
+    options.quant = trial.kind == Trial::Kind::kLossless ? "none" : Name(trial.options.scheme);
+    ENTROFS_ASSIGN_OR_RETURN(PackResult packed, RehearsePacking(tree, options, pool_, progress_));
+    analysis_.warnings.insert(analysis_.warnings.end(), tree.warnings.begin(), tree.warnings.end());
+    SchemeCosts& costs = analysis_.schemes.emplace_back();
+    costs.trial = trial;
+    costs.archive_bytes = packed.archive_bytes;
+    costs.matrices.resize(matrices_.size());
+    for (const TensorReport& tensor : packed.report.tensors) {
+      auto found = numbers_.find({tensor.file, tensor.belongs_to});
+      if (found == numbers_.end()) continue;
+      Cost& cost = costs.matrices[found->second];
+      cost.weight_count += tensor.weight_count;
+      cost.archive_bytes += tensor.archive_bytes;
+      cost.entropy_bits += static_cast<double>(tensor.entropy_bits);
+      if (tensor.error) cost.error = tensor.error;
+    }
+    return trial.keeps_symbols ? CountSymbols(tree, costs) : OkStatus();
+  }
+
+  Status CountSymbols(const OutputTree& tree, SchemeCosts& costs) {
+    const codec::Layout bytes;
+    for (const OutputFile& file : tree.files) {
+      for (const Piece& piece : file.pieces) {
+        const auto* tensor = std::get_if<OutputTensor>(&piece);
+        if (tensor == nullptr || !tensor->error) continue;
+        ENTROFS_ASSIGN_OR_RETURN(Measurement measurement, Measure(*tensor->bytes, {&bytes, 1}, pool_));
+        costs.matrices[numbers_.at({file.path, tensor->belongs_to})].symbols =
+            SymbolsOf(*tensor, measurement.layouts[0].planes[0]);
+      }
+    }
+    return OkStatus();
+  }
+
+  const Checkpoint& checkpoint_;
+  const TrialOptions& options_;
+  std::vector<Trial> trials_;
+  ThreadPool& pool_;
+  TrialProgress progress_;
+  std::vector<OutputTensor> matrices_;  // as they are
+  std::map<Key, size_t> numbers_;       // of the matrices
+  Analysis analysis_;
+};
+
+}  // namespace
+
+double Cost::bits_per_weight() const {
+  return 8.0 * static_cast<double>(archive_bytes) / static_cast<double>(std::max<uint64_t>(1, weight_count));
+}
+
+double Cost::entropy_bits_per_weight() const {
+  return entropy_bits / static_cast<double>(std::max<uint64_t>(1, weight_count));
+}
+
+double Cost::SqnrDb() const { return error ? error->SqnrDb() : std::numeric_limits<double>::infinity(); }
+
+Cost SchemeCosts::Total() const {
+  Cost total;
+  for (const Cost& cost : matrices) {
+    total.weight_count += cost.weight_count;
+    total.archive_bytes += cost.archive_bytes;
+    total.entropy_bits += cost.entropy_bits;
+    if (!cost.error) continue;
+    if (!total.error) total.error.emplace();
+    *total.error += *cost.error;
+  }
+  return total;
+}
+
+std::vector<size_t> SchemeCosts::WorstFirst() const {
+  std::vector<size_t> order(matrices.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return matrices[a].SqnrDb() < matrices[b].SqnrDb(); });
+  return order;
+}
+
+Result<Analysis> Analyze(const Checkpoint& checkpoint, const TrialOptions& options, ThreadPool& pool,
+                         Progress& progress) {
+  return Analyzer(checkpoint, options, pool, progress).Run();
+}
+
+}  // namespace entrofs::packer::analyze
