@@ -37,21 +37,37 @@ bool ParseStream(const DecodeTable& table, ByteSpan bytes, size_t outputs, Huffm
   return stream.escapes.count <= outputs;
 }
 
-// Decodes the held bytes of one chunk.
-bool DecodeChunk(const DecodeTable& table, size_t chunk, PrefixCursor& cursor, uint8_t* held) {
+// Whole chunks whose class codes are decoded together: the end of a run, where lookups are single, comes less often.
+constexpr size_t kChunksTogether = 4;
+
+// Decodes the held bytes of a chunk that is shorter than kChunkBytes.
+bool DecodePartialChunk(const PrefixTables& tables, size_t chunk, PrefixCursor& cursor, uint8_t* held) {
   const size_t length = RunLength(chunk);
   const size_t last = chunk > (kRuns - 1) * length ? chunk - (kRuns - 1) * length : 0;
-  const size_t together = last / kPrefixBatch * kPrefixBatch;
-  if (!Active().decode_prefix(table.pair_lookup.data(), together, length, cursor, held)) return false;
+  if (!Active().decode_prefix(tables, last, length, cursor, held)) return false;
   for (unsigned run = 0; run < kRuns; ++run) {
-    for (size_t at = run * length + together; at < std::min(chunk, (run + 1) * length); ++at) {
-      cursor.at[run] += cursor.used[run] >> 3;
-      cursor.used[run] &= 7;
+    for (size_t at = run * length + last; at < std::min(chunk, (run + 1) * length); ++at) {
       if (cursor.at[run] > cursor.end[run]) return false;
       const uint32_t window = LoadLe<uint32_t>(cursor.at[run]) >> cursor.used[run];
-      const uint32_t entry = table.pair_lookup[window & (kPairLookupSize - 1)];
-      held[at] = static_cast<uint8_t>(entry >> 8);
-      cursor.used[run] += entry >> 24;
+      held[at] = static_cast<uint8_t>(tables.lookup[window & (kPrefixLookupSize - 1)] >> 6);
+      const unsigned used = cursor.used[run] + tables.first_bits[window & 63];
+      cursor.at[run] += used >> 3;
+      cursor.used[run] = used & 7;
+    }
+  }
+  return true;
+}
+
+// Decodes the next `chunks` whole chunks. `held`: room for them.
+bool DecodeChunks(const DecodeTable& table, size_t chunks, PrefixCursor& prefix, StreamCursor& cursor, uint8_t* held,
+                  uint8_t* plain) {
+  constexpr size_t kRunBytes = kChunkBytes / kRuns;
+  const size_t stride = chunks * kRunBytes;
+  if (!Active().decode_prefix(*table.prefix, stride, stride, prefix, held)) return false;
+  for (size_t chunk = 0; chunk < chunks; ++chunk) {
+    for (unsigned run = 0; run < kRuns; ++run, plain += kRunBytes) {
+      uint8_t* const from = held + run * stride + chunk * kRunBytes;
+      if (!Active().finish_rounds(table.tans.finish, kRunBytes / kRoundBytes, from, cursor, plain)) return false;
     }
   }
   return true;
@@ -112,16 +128,20 @@ bool DecodeHuffman(const DecodeTable& table, ByteSpan bytes, Scratch::Impl& scra
       .escapes = scratch.escapes.data(),
       .escapes_end = scratch.escapes.data() + stream.escapes.count,
   };
-  scratch.symbols.Reserve(kChunkBytes + kKernelSlackBytes);
-  uint8_t* held = scratch.symbols.data();
-  for (size_t start = 0; start < plain.size(); start += kChunkBytes) {
-    const size_t chunk = std::min(kChunkBytes, plain.size() - start);
-    if (!DecodeChunk(table, chunk, prefix, held)) return false;
-    const size_t partial = chunk / kRoundBytes * kRoundBytes;
-    uint8_t* out = plain.data() + start;
-    if (!Active().finish_rounds(finish, partial / kRoundBytes, held, cursor, out)) return false;
-    if (!FinishPartialRound(finish, chunk - partial, held + partial, cursor, out + partial)) return false;
+  scratch.symbols.Reserve(kChunksTogether * kChunkBytes + kKernelSlackBytes);
+  uint8_t* const held = scratch.symbols.data();
+  uint8_t* out = plain.data();
+  for (size_t chunks = plain.size() / kChunkBytes; chunks > 0;) {
+    const size_t together = std::min(chunks, kChunksTogether);
+    if (!DecodeChunks(table, together, prefix, cursor, held, out)) return false;
+    out += together * kChunkBytes;
+    chunks -= together;
   }
+  const size_t rest = plain.size() % kChunkBytes;
+  const size_t partial = rest / kRoundBytes * kRoundBytes;
+  if (!DecodePartialChunk(*table.prefix, rest, prefix, held)) return false;
+  if (!Active().finish_rounds(finish, partial / kRoundBytes, held, cursor, out)) return false;
+  if (!FinishPartialRound(finish, rest - partial, held + partial, cursor, out + partial)) return false;
   for (unsigned run = 0; run < kRuns; ++run) {
     if (prefix.at[run] + (prefix.used[run] + 7) / 8 != prefix.end[run]) return false;
   }

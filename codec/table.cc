@@ -64,6 +64,30 @@ TansTables MakeTansTables(const TableModel& model) {
   return tables;
 }
 
+std::unique_ptr<const PrefixTables> MakePrefixTables(const TableModel& model) {
+  struct Code {
+    uint8_t held;
+    uint8_t bits;
+  };
+  const std::vector<Code> first =
+      FillLookup<Code>(model.class_lengths, kMaxClassCodeBits, [&](size_t symbol, unsigned bits) {
+        return Code{HeldByteOfSymbol(model.map, symbol), static_cast<uint8_t>(bits)};
+      });
+  auto tables = std::make_unique<PrefixTables>();
+  for (size_t i = 0; i < first.size(); ++i) tables->first_bits[i] = first[i].bits;
+  for (size_t at = 0; at < kPrefixLookupSize; ++at) {
+    const Code a = first[at % first.size()];
+    const Code b = first[(at >> a.bits) % first.size()];
+    const Code c = first[(at >> a.bits >> b.bits) % first.size()];
+    const unsigned two_bits = a.bits + b.bits;
+    // Two codes always fit. A third that fits is not one of those that the missing bits, taken for zeros, made up.
+    const bool three = two_bits + c.bits <= 2 * kMaxClassCodeBits;
+    const uint32_t held = a.held | static_cast<uint32_t>(b.held) << 8 | static_cast<uint32_t>(c.held) << 16;
+    tables->lookup[at] = (three ? two_bits + c.bits : two_bits) | held << 6 | (three ? 3u : 2u) << 30;
+  }
+  return tables;
+}
+
 }  // namespace
 
 TansTransitions MakeTransitions(const std::array<uint8_t, kStates>& state_class) {
@@ -156,15 +180,7 @@ DecodeTable::DecodeTable(const TableModel& model) : kind(model.kind), tans(MakeT
     });
   }
   if (kind != CodecKind::kHuffman) return;
-  std::vector<uint16_t> single = FillLookup<uint16_t>(
-      model.class_lengths, kMaxClassCodeBits,
-      [&](size_t symbol, unsigned bits) { return static_cast<uint16_t>(HeldByteOfSymbol(map, symbol) | bits << 8); });
-  pair_lookup.resize(single.size() * single.size());
-  for (size_t at = 0; at < pair_lookup.size(); ++at) {
-    uint32_t first = single[at & (single.size() - 1)];
-    uint32_t second = single[(at >> (first >> 8)) & (single.size() - 1)];
-    pair_lookup[at] = ((first >> 8) + (second >> 8)) | (first & 0xff) << 8 | (second & 0xff) << 16 | first >> 8 << 24;
-  }
+  prefix = MakePrefixTables(model);
 }
 
 std::shared_ptr<const EncodeTable> BuildTable(CodecKind kind, const Histogram& histogram) {

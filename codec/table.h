@@ -75,9 +75,7 @@ class DecodeTable {
   TansTables tans = {};  // its `finish` is set for both kinds
   // By the next kMaxEscapeBits bits: held byte in the low, code length in the high byte.
   std::vector<uint16_t> escape_lookup;
-  // kHuffman, by the next 12 bits: length of two codes, then their held bytes in bits 8 and 16, and the length of the
-  // first alone in bit 24.
-  std::vector<uint32_t> pair_lookup;
+  std::unique_ptr<const PrefixTables> prefix;  // kHuffman
 };
 
 }  // namespace entrofs::codec

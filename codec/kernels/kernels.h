@@ -61,8 +61,14 @@ struct PrefixCursor {
   const uint8_t* end[4];
   unsigned used[4];
 };
-inline constexpr size_t kPairLookupSize = 4096;
-inline constexpr size_t kPrefixBatch = 8;  // outputs that fit in one 64-bit refill
+inline constexpr size_t kPrefixLookupSize = 4096;
+struct PrefixTables {
+  // By the next 12 bits: the first two or three codes in them. Bits 0..5: their bits together; 6..29: their held bytes,
+  // the first lowest; 30 and 31: their number.
+  alignas(64) uint32_t lookup[kPrefixLookupSize];
+  // By the next 6 bits: the bits of the first code.
+  alignas(64) uint8_t first_bits[64];
+};
 
 // Encoding: what becomes of each byte value.
 inline constexpr uint8_t kNoSymbol = 0xff;
@@ -106,13 +112,12 @@ struct Kernels {
   // False, with the output undefined, as soon as a round has used more of main or escapes than there was.
   bool (*decode_tans)(const TansTables& tables, size_t rounds, TansLanes& lanes, StreamCursor& cursor, uint8_t* plain);
 
-  // Decodes `count` held bytes from each of the four strings, those of string j to held + j * stride. An entry of
-  // pair_lookup, by the next 12 bits: bits of two codes together in the low byte, then their two held bytes.
-  // False when a string ended before a refill. Requires: count is a multiple of kPrefixBatch.
-  bool (*decode_prefix)(const uint32_t* pair_lookup, size_t count, size_t stride, PrefixCursor& cursor, uint8_t* held);
+  // Decodes `count` held bytes from each of the four strings, those of string j to held + j * stride. False when a
+  // string ended before. Requires: count <= stride; kKernelSlackBytes are writable after the last.
+  bool (*decode_prefix)(const PrefixTables& tables, size_t count, size_t stride, PrefixCursor& cursor, uint8_t* held);
 
-  // Turns `rounds` rounds of held bytes into plain bytes: escapes, raw planes, order. `held` is overwritten, and
-  // kKernelSlackBytes after it. False when there are more escapes than the cursor has.
+  // Turns `rounds` rounds of held bytes into plain bytes: escapes, raw planes, order. `held` is overwritten; the
+  // kKernelSlackBytes after it are used and then as before. False when there are more escapes than the cursor has.
   bool (*finish_rounds)(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain);
 
   // For `rounds` rounds of plain bytes: their class symbols; the classes (rank >> raw_bits) of those that escape, to

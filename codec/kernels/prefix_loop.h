@@ -4,46 +4,162 @@
 
 #include "codec/kernels/kernels.h"
 
-// The inner loop of Kernels::decode_prefix, the same source for every kernel file: compiled with BMI2 it needs a third
-// fewer instructions. In an anonymous namespace, because each file needs a copy for its own CPU.
+// Kernels::decode_prefix, the same source for every kernel file: compiled with BMI2 it needs a fifth fewer
+// instructions. In an anonymous namespace, because each file needs a copy for its own CPU.
+//
+// Four strings are four chains of lookups, and their latency is what limits the rate: hence up to three codes a lookup
+// and four lookups a refill, and nothing else in a chain.
 namespace entrofs::codec {
 namespace {
 
-bool DecodePrefix(const uint32_t* pair_lookup, size_t count, size_t stride, PrefixCursor& cursor, uint8_t* held) {
-  // Copies, because stores through `held` could change what `cursor` says as far as the compiler knows.
-  const uint8_t* at[4] = {cursor.at[0], cursor.at[1], cursor.at[2], cursor.at[3]};
-  const uint8_t* const end[4] = {cursor.end[0], cursor.end[1], cursor.end[2], cursor.end[3]};
-  uint64_t used[4] = {cursor.used[0], cursor.used[1], cursor.used[2], cursor.used[3]};
-  for (uint8_t* const last = held + count; held != last; held += kPrefixBatch) {
-    if (at[0] > end[0] || at[1] > end[1] || at[2] > end[2] || at[3] > end[3]) [[unlikely]] {
-      return false;
+constexpr unsigned kLookupsPerRefill = 4;  // of 12 bits each, out of at least 57
+constexpr size_t kMostPerRefill = 3 * kLookupsPerRefill;
+// After so many refills, of at most 6 bytes each, the strings' ends are looked at: less than kKernelSlackBytes.
+constexpr size_t kRefillsPerCheck = 32;
+
+// One string while it is decoded: bits `used` and up of *at are next, `out` is where the next held byte goes.
+struct PrefixRun {
+  const uint8_t* at;
+  const uint8_t* end;
+  unsigned used;
+  uint8_t* out;
+  uint8_t* out_end;
+
+  uint64_t Window() const {
+    uint64_t window;
+    memcpy(&window, at, sizeof window);
+    return window >> used;
+  }
+  void Skip(unsigned bits) {
+    at += (used + bits) >> 3;
+    used = (used + bits) & 7;
+  }
+};
+
+// Decodes what is left of a run's outputs. False when its string ends before.
+bool DecodeRest(const PrefixTables& tables, PrefixRun& run) {
+  while (run.out != run.out_end) {
+    if (run.at > run.end) return false;
+    const uint64_t window = run.Window();
+    const uint32_t entry = tables.lookup[window & (kPrefixLookupSize - 1)];
+    const uint32_t bytes = entry >> 6;
+    if (run.out_end - run.out >= 4) {
+      memcpy(run.out, &bytes, sizeof bytes);
+      run.out += entry >> 30;
+      run.Skip(entry & 63);
+    } else {
+      *run.out++ = static_cast<uint8_t>(bytes);
+      run.Skip(tables.first_bits[window & 63]);
     }
+  }
+  return true;
+}
+
+// Refills every string `times` times and decodes what that gives.
+#ifdef __aarch64__
+// All four side by side, because many of these cores execute in order or nearly so, in as few instructions as possible.
+inline __attribute__((always_inline)) void DecodeRefills(const uint32_t* lookup, size_t times, PrefixRun* runs) {
+  const uint8_t* at[4] = {runs[0].at, runs[1].at, runs[2].at, runs[3].at};
+  uint64_t used[4] = {runs[0].used, runs[1].used, runs[2].used, runs[3].used};
+  uint8_t* out[4] = {runs[0].out, runs[1].out, runs[2].out, runs[3].out};
+  for (; times > 0; --times) {
+    // A bit on top of each window, which is wider than four lookups need, counts what is shifted out below.
     uint64_t window[4];
 #pragma GCC unroll 4
     for (unsigned run = 0; run < 4; ++run) {
       memcpy(&window[run], at[run], sizeof window[run]);
-      window[run] >>= used[run];
+      window[run] = (window[run] | uint64_t{1} << 63) >> used[run];
     }
 #pragma GCC unroll 4
-    for (unsigned pair = 0; pair < kPrefixBatch / 2; ++pair) {
+    for (unsigned i = 0; i < kLookupsPerRefill; ++i) {
 #pragma GCC unroll 4
       for (unsigned run = 0; run < 4; ++run) {
-        const uint64_t entry = pair_lookup[window[run] & (kPairLookupSize - 1)];
-        const uint16_t two = static_cast<uint16_t>(entry >> 8);
-        memcpy(held + run * stride + 2 * pair, &two, sizeof two);
+        const uint64_t entry = lookup[window[run] & (kPrefixLookupSize - 1)];
+        const uint32_t bytes = static_cast<uint32_t>(entry >> 6);
         window[run] >>= entry & 63;
-        used[run] += entry;  // only the low byte counts
+        memcpy(out[run], &bytes, sizeof bytes);
+        out[run] += entry >> 30;
+        asm("" : "+r"(out[run]));  // the sum, with its shift one instruction, and not its parts as the next address
       }
     }
 #pragma GCC unroll 4
     for (unsigned run = 0; run < 4; ++run) {
-      at[run] += (used[run] & 0xff) >> 3;
-      used[run] &= 7;
+      const uint64_t bits = static_cast<uint64_t>(__builtin_clzll(window[run]));
+      at[run] += bits >> 3;
+      used[run] = bits & 7;
     }
   }
   for (unsigned run = 0; run < 4; ++run) {
-    cursor.at[run] = at[run];
-    cursor.used[run] = static_cast<unsigned>(used[run]);
+    runs[run].at = at[run];
+    runs[run].used = static_cast<unsigned>(used[run]);
+    runs[run].out = out[run];
+  }
+}
+
+#else
+// One string after the other, because 16 registers hold no more; these CPUs look far enough ahead to overlap them. A
+// refill loads from where the one before has ended, so that no lookup waits for a load but its own.
+inline __attribute__((always_inline)) void DecodeRefills(const uint32_t* lookup, size_t times, PrefixRun* runs) {
+  // window: bits from the next on. count: how many of them are sure, in its low six bits. next: the byte after those.
+  const uint8_t* next[4];
+  uint64_t window[4];
+  uint64_t count[4];
+  uint8_t* out[4];
+  for (unsigned run = 0; run < 4; ++run) {
+    window[run] = runs[run].Window();
+    count[run] = 56 - runs[run].used;
+    next[run] = runs[run].at + 7;
+    out[run] = runs[run].out;
+  }
+  for (; times > 0; --times) {
+#pragma GCC unroll 4
+    for (unsigned run = 0; run < 4; ++run) {
+      uint64_t word;
+      memcpy(&word, next[run], sizeof word);
+      window[run] |= word << (count[run] & 63);
+      next[run] += (~count[run] & 63) >> 3;
+      count[run] |= 56;
+#pragma GCC unroll 4
+      for (unsigned i = 0; i < kLookupsPerRefill; ++i) {
+        const uint32_t entry = lookup[window[run] & (kPrefixLookupSize - 1)];
+        const uint32_t bytes = entry >> 6;
+        window[run] >>= entry & 63;
+        count[run] -= entry;
+        memcpy(out[run], &bytes, sizeof bytes);
+        out[run] += entry >> 30;
+      }
+    }
+  }
+  for (unsigned run = 0; run < 4; ++run) {
+    const unsigned unread = count[run] & 63;
+    runs[run].at = next[run] - (unread + 7) / 8;
+    runs[run].used = (8 - unread % 8) % 8;
+    runs[run].out = out[run];
+  }
+}
+#endif
+
+bool DecodePrefix(const PrefixTables& tables, size_t count, size_t stride, PrefixCursor& cursor, uint8_t* held) {
+  PrefixRun runs[4];
+  for (unsigned j = 0; j < 4; ++j) {
+    runs[j] = {cursor.at[j], cursor.end[j], cursor.used[j], held + j * stride, held + j * stride + count};
+  }
+  for (;;) {
+    size_t least = count;
+    for (const PrefixRun& run : runs) {
+      if (run.at > run.end) return false;
+      const size_t left = static_cast<size_t>(run.out_end - run.out);
+      least = left < least ? left : least;
+    }
+    // One byte is spared, because the last lookup writes one too many, which may belong to the next run.
+    if (least <= kMostPerRefill) break;
+    const size_t times = (least - 1) / kMostPerRefill;
+    DecodeRefills(tables.lookup, times < kRefillsPerCheck ? times : kRefillsPerCheck, runs);
+  }
+  for (unsigned j = 0; j < 4; ++j) {
+    if (!DecodeRest(tables, runs[j])) return false;
+    cursor.at[j] = runs[j].at;
+    cursor.used[j] = runs[j].used;
   }
   return true;
 }

@@ -156,8 +156,23 @@ uint64_t FindByte(const uint8_t* bytes, uint8_t value) {
   return found;
 }
 
-// Index of the lowest bit of `mask`, 64 if there is none.
-unsigned LowestBit(uint64_t mask) { return mask == 0 ? 64 : static_cast<unsigned>(__builtin_ctzll(mask)); }
+// Index of the lowest bit of `mask`, 64 if there is none. In assembly because compilers make a branch of the second
+// case, which is mispredicted half the time. (On CPUs without tzcnt the same bytes are bsf, which leaves 64 alone.)
+#if defined(__x86_64__)
+uint64_t LowestBit(uint64_t mask) {
+  uint64_t index = 64;
+  asm("rep bsf %1, %0" : "+r"(index) : "r"(mask) : "cc");
+  return index;
+}
+#elif defined(__aarch64__)
+uint64_t LowestBit(uint64_t mask) {
+  uint64_t index;
+  asm("rbit %0, %1\n\tclz %0, %0" : "=r"(index) : "r"(mask));
+  return index;
+}
+#else
+uint64_t LowestBit(uint64_t mask) { return mask == 0 ? 64 : static_cast<unsigned>(__builtin_ctzll(mask)); }
+#endif
 
 // Replaces the markers of one round. Without branches for up to three in 64 bytes, because where they are cannot be
 // predicted: a patch past the last marker lands on the byte after the 64, which is put back.
