@@ -20,8 +20,8 @@ class Runner {
   // One turn of a server: cold and warm, or only warm when it is a plain file.
   Status Turn(FileServer& server, const AccessPattern& pattern) {
     if (refused_.contains({server.name, std::string(pattern.name)})) return OkStatus();
-    PretouchMemory(server.bytes_to_cache() * 3 / 2);
     ENTROFS_ASSIGN_OR_RETURN(ServedFile served, server.Serve());
+    PretouchMemory(server.bytes_to_cache() * 3 / 2);
     Status status = OkStatus();
     if (!server.is_plain()) status = Measure(server, pattern, served, "cold");
     if (status && (server.is_plain() || options_.warm) && pattern.is_cached) {

@@ -54,8 +54,9 @@ Status CompareFiles(const std::string& a, const std::string& b, uint64_t size_by
 // "ext4", "tmpfs", ...: the file system that `path` is on.
 std::string FileSystemName(const std::string& path);
 
-// Takes `bytes` of memory in small pages, as the page cache does, writes to them and gives them back. A virtual machine
-// may have returned free memory to its host; getting it back costs more than most of what is measured here.
+// Takes `bytes` of memory in large pages, writes to them and gives them back. A virtual machine may have returned free
+// memory to its host; getting it back costs more than most of what is measured here, and large pages are those that are
+// returned. They are again after about a second.
 void PretouchMemory(uint64_t bytes);
 
 }  // namespace entrofs::bench

@@ -20,6 +20,8 @@ namespace {
 // Nothing ever changes under a mount, so the kernel may remember names and attributes for good.
 constexpr double kForeverSeconds = 365.0 * 24 * 3600;
 constexpr uint64_t kBlockBytes = 4096;
+// Requests of EROFS that the kernel hands over before we have answered any: a few windows of its read-ahead.
+constexpr unsigned kErofsRequests = 64;
 
 // The one place where errors become errno.
 int ErrnoOf(const Error& error) {
@@ -79,12 +81,28 @@ struct stat StatOf(const FuseContext& context, const Node& node) {
 }
 
 void OnInit(void* userdata, fuse_conn_info* connection) noexcept {
-  connection->max_read = static_cast<FuseContext*>(userdata)->options.max_read_bytes;  // as the mount option says
+  const FuseContext& context = *static_cast<FuseContext*>(userdata);
+  connection->max_read = context.options.max_read_bytes;  // as the mount option says
+  if (context.image != nullptr) connection->max_background = kErofsRequests;
   // Replies are written from memory; splicing measured slower.
   connection->want &= ~static_cast<unsigned>(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
   // Files never change, so the kernel need not look.
   connection->want &= ~static_cast<unsigned>(FUSE_CAP_AUTO_INVAL_DATA);
   connection->want |= connection->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS);
+}
+
+// Of the image: for root alone, who mounts it.
+struct stat StatOf(const ImageFile& image) {
+  struct stat info = {};
+  info.st_ino = ImageFile::kInode;
+  info.st_mode = S_IFREG | 0400;
+  info.st_nlink = 1;
+  info.st_size = static_cast<off_t>(image.size_bytes());
+  return info;
+}
+
+bool IsImage(const FuseContext& context, fuse_ino_t inode) {
+  return context.image != nullptr && inode == ImageFile::kInode;
 }
 
 void OnLookup(fuse_req_t req, fuse_ino_t parent, const char* name) noexcept {
@@ -94,7 +112,10 @@ void OnLookup(fuse_req_t req, fuse_ino_t parent, const char* name) noexcept {
     fuse_entry_param entry;
     std::memset(&entry, 0, sizeof entry);
     entry.entry_timeout = entry.attr_timeout = kForeverSeconds;
-    if (node != nullptr) {
+    if (context.image != nullptr && parent == kRootInode && std::strcmp(name, ImageFile::kName) == 0) {
+      entry.ino = ImageFile::kInode;
+      entry.attr = StatOf(*context.image);
+    } else if (node != nullptr) {
       entry.ino = node->inode;
       entry.attr = StatOf(context, *node);
     }
@@ -106,16 +127,26 @@ void OnGetAttributes(fuse_req_t req, fuse_ino_t inode, fuse_file_info* /*file*/)
   Guarded(req, [&] {
     FuseContext& context = ContextOf(req);
     const Node* node = context.files.tree().Find(inode);
-    if (node == nullptr) return void(fuse_reply_err(req, ENOENT));
-    struct stat info = StatOf(context, *node);
+    if (node == nullptr && !IsImage(context, inode)) return void(fuse_reply_err(req, ENOENT));
+    struct stat info = node != nullptr ? StatOf(context, *node) : StatOf(*context.image);
     fuse_reply_attr(req, &info, kForeverSeconds);
   });
 }
 
-void OnOpen(fuse_req_t req, fuse_ino_t /*inode*/, fuse_file_info* file) noexcept {
+void OnOpen(fuse_req_t req, fuse_ino_t inode, fuse_file_info* file) noexcept {
   if ((file->flags & O_ACCMODE) != O_RDONLY) return void(fuse_reply_err(req, EROFS));
+  const FuseContext& context = ContextOf(req);
+  ImageFile* image = IsImage(context, inode) ? context.image : nullptr;
+  if (image != nullptr) image->NoteOpen();
   file->keep_cache = 1;
-  fuse_reply_open(req, file);
+  // Whoever wanted to open it may have been interrupted; then nobody closes it.
+  if (fuse_reply_open(req, file) == -ENOENT && image != nullptr) image->NoteClose();
+}
+
+void OnRelease(fuse_req_t req, fuse_ino_t inode, fuse_file_info* /*file*/) noexcept {
+  const FuseContext& context = ContextOf(req);  // outlives the request
+  fuse_reply_err(req, 0);
+  if (IsImage(context, inode)) context.image->NoteClose();
 }
 
 void OnOpenFolder(fuse_req_t req, fuse_ino_t /*inode*/, fuse_file_info* file) noexcept {
@@ -124,17 +155,25 @@ void OnOpenFolder(fuse_req_t req, fuse_ino_t /*inode*/, fuse_file_info* file) no
   fuse_reply_open(req, file);
 }
 
+// `reply` is of VirtualFs::Read or ImageFile::Read.
+template <typename Reply>
+void ReplyRead(fuse_req_t req, fuse_ino_t inode, size_t size, off_t offset, const Result<Reply>& reply) {
+  if (!reply) {
+    spdlog::error("read of inode {} at {}+{}: {}", inode, offset, size, reply.error().message);
+    return void(fuse_reply_err(req, ErrnoOf(reply.error())));
+  }
+  std::vector<iovec> parts;
+  parts.reserve(reply->parts().size());
+  for (ByteSpan part : reply->parts()) parts.push_back({const_cast<uint8_t*>(part.data()), part.size()});
+  fuse_reply_iov(req, parts.data(), static_cast<int>(parts.size()));
+}
+
 void OnRead(fuse_req_t req, fuse_ino_t inode, size_t size, off_t offset, fuse_file_info* /*file*/) noexcept {
   Guarded(req, [&] {
-    Result<ReadReply> reply = ContextOf(req).files.Read(inode, static_cast<uint64_t>(offset), size);
-    if (!reply) {
-      spdlog::error("read of inode {} at {}+{}: {}", inode, offset, size, reply.error().message);
-      return void(fuse_reply_err(req, ErrnoOf(reply.error())));
-    }
-    std::vector<iovec> parts;
-    parts.reserve(reply->parts().size());
-    for (ByteSpan part : reply->parts()) parts.push_back({const_cast<uint8_t*>(part.data()), part.size()});
-    fuse_reply_iov(req, parts.data(), static_cast<int>(parts.size()));
+    const FuseContext& context = ContextOf(req);
+    auto at = static_cast<uint64_t>(offset);
+    if (IsImage(context, inode)) return ReplyRead(req, inode, size, offset, context.image->Read(at, size));
+    ReplyRead(req, inode, size, offset, context.files.Read(inode, at, size));
   });
 }
 
@@ -187,6 +226,8 @@ MountStatus StatusOf(const FuseContext& context) {
   MountStatus status;
   status.facts = {{"archive", context.options.archive_path},
                   {"mount_point", context.options.mount_point},
+                  {"engine", context.image != nullptr ? "erofs" : "fuse"},
+                  {"plain_files", context.folder},
                   {"pid", std::to_string(::getpid())}};
   CounterValues values = context.files.counters();
   for (size_t i = 0; i < kCounterCount; ++i) status.counters.emplace_back(kCounterInfo[i].name, values[i]);
@@ -217,6 +258,7 @@ const fuse_lowlevel_ops& FuseOperations() {
     operations.lookup = OnLookup;
     operations.getattr = OnGetAttributes;
     operations.open = OnOpen;
+    operations.release = OnRelease;
     operations.opendir = OnOpenFolder;
     operations.read = OnRead;
     operations.readdir = OnReadFolder;

@@ -3,9 +3,12 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "fs/fuse_api.h"
+#include "fs/image_file.h"
 #include "fs/mount.h"
 #include "fs/virtual_fs.h"
 
@@ -13,9 +16,15 @@ namespace entrofs::fs {
 
 // What the FUSE callbacks work on; the session's userdata. Must outlive the session.
 struct FuseContext {
+  FuseContext(VirtualFs& served_files, MountOptions mount_options)
+      : files(served_files), options(std::move(mount_options)) {}
+
   VirtualFs& files;
   MountOptions options;
-  uid_t owner = 0;  // shown as the owner of everything: the archive's
+  std::string folder;                // where the FUSE mount is: the mount point, or the plain folder of an EROFS mount
+  std::optional<uint64_t> mount_id;  // its MountIdAt, once it is mounted
+  ImageFile* image = nullptr;        // what EROFS is mounted from; null when FUSE itself shows the files
+  uid_t owner = 0;                   // shown as the owner of everything: the archive's
   gid_t group = 0;
   uint32_t mode_mask = 0555;  // shown permissions never exceed this: the archive's own
 };

@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "fs/mount_table.h"
+
 namespace entrofs::fs {
 namespace {
 
@@ -44,16 +46,17 @@ Result<std::unique_ptr<FuseSession>> FuseSession::Mount(FuseContext& context) {
   if (raw == nullptr) return Error{ErrorCode::kIo, "cannot start FUSE with the options '" + options + "'"};
   std::unique_ptr<FuseSession> session(new FuseSession(raw));
   session->handles_signals_ = fuse_set_signal_handlers(raw) == 0;
-  if (fuse_session_mount(raw, context.options.mount_point.c_str()) != 0) {
+  if (fuse_session_mount(raw, context.folder.c_str()) != 0) {
     std::string hint = ::access("/dev/fuse", F_OK) != 0 ? " (there is no /dev/fuse: is the fuse module loaded?)" : "";
-    return Error{ErrorCode::kIo, context.options.mount_point + ": cannot mount" + hint};
+    return Error{ErrorCode::kIo, context.folder + ": cannot mount" + hint};
   }
-  session->is_mounted_ = true;
+  context.mount_id = MountIdAt(context.folder);
+  session->unmounts_ = context.image == nullptr;
   return session;
 }
 
 FuseSession::~FuseSession() {
-  if (is_mounted_) fuse_session_unmount(session_);
+  if (unmounts_) fuse_session_unmount(session_);
   if (handles_signals_) fuse_remove_signal_handlers(session_);
   fuse_session_destroy(session_);
 }

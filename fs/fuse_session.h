@@ -11,9 +11,11 @@ namespace entrofs::fs {
 // One FUSE mount from mount(2), or fusermount3 for ordinary users, to unmount.
 class FuseSession {
  public:
-  // Mounts at context.options.mount_point. The mount answers once Serve runs. `context` must outlive the session.
+  // Mounts at context.folder and sets context.mount_id. The mount answers once Serve runs. `context` must outlive the
+  // session.
   static Result<std::unique_ptr<FuseSession>> Mount(FuseContext& context);
-  // Unmounts, lazily where files are open; their reads fail from then on.
+  // Unmounts, lazily where files are open; their reads fail from then on. With context.image, unmounting is left to the
+  // caller.
   ~FuseSession();
   FuseSession(const FuseSession&) = delete;
   FuseSession& operator=(const FuseSession&) = delete;
@@ -27,7 +29,7 @@ class FuseSession {
   explicit FuseSession(fuse_session* session) : session_(session) {}
 
   fuse_session* session_;
-  bool is_mounted_ = false;
+  bool unmounts_ = false;
   bool handles_signals_ = false;
 };
 

@@ -2,11 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "fs/cache_policy_kind.h"
+#include "fs/engine_kind.h"
 
 // Mounting as one call.
 namespace entrofs::fs {
@@ -23,8 +25,9 @@ struct MountOptions {
   bool allow_other = false;
   // Take the archive's pages out of the page cache once they are decoded, so that memory holds a model once.
   bool drop_archive_pages = true;
-  // The kernel's read-ahead per open file; only root can set it.
-  uint32_t read_ahead_kb = 2048;
+  EngineKind engine = EngineKind::kFuse;
+  // The kernel's read-ahead per open file; only root can set it. Otherwise what suits the engine.
+  std::optional<uint32_t> read_ahead_kb;
   // The largest read request.
   uint32_t max_read_bytes = 1 << 20;
   // Further options for the kernel ("noexec"), already checked.

@@ -35,6 +35,8 @@ Status ApplyOne(std::string_view name, std::string_view value, MountOptions& opt
     ENTROFS_ASSIGN_OR_RETURN(options.cache_bytes, ParseBytes(value));
   } else if (name == "cache_policy" && (value == "lru" || value == "scan")) {
     options.cache_policy = value == "scan" ? CachePolicyKind::kScan : CachePolicyKind::kLru;
+  } else if (name == "engine" && (value == "fuse" || value == "erofs" || value == "auto")) {
+    options.engine = value == "fuse" ? EngineKind::kFuse : value == "erofs" ? EngineKind::kErofs : EngineKind::kAuto;
   } else if (name == "threads") {
     ENTROFS_ASSIGN_OR_RETURN(options.threads, ParseCount(name, value, 1, 1024));
   } else if (name == "read_ahead_kb") {
@@ -72,10 +74,11 @@ std::string_view MountOptionsHelp() {
   return "Mount options (-o NAME[=VALUE],...), which fstab takes, too:\n"
          "  cache_size=SIZE    as --cache-size\n"
          "  cache_policy=scan  as --cache-policy\n"
+         "  engine=auto        as --engine\n"
          "  threads=N          as --threads\n"
          "  allow_other        as --allow-other; what root gets unless it says noallow_other\n"
          "  archive_cache=keep leave the archive's pages in the page cache although they are decoded (drop)\n"
-         "  read_ahead_kb=N    how far the kernel reads ahead (2048; only root can set it)\n"
+         "  read_ahead_kb=N    how far the kernel reads ahead (2048, erofs 16384; only root can set it)\n"
          "  max_read=BYTES     the largest request of the kernel (1048576)\n"
          "  noexec             programs in the mount cannot be run\n"
          "  ro, nofail, noauto, user, _netdev, x-... and the like are accepted and left to mount(8)\n";

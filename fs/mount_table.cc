@@ -1,10 +1,15 @@
 #include "fs/mount_table.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
 #include <vector>
+
+#include "base/bytes.h"
 
 namespace entrofs::fs {
 namespace {
@@ -51,6 +56,17 @@ std::optional<MountEntry> FindMount(const std::string& mount_point) {
   std::ostringstream text;
   text << file.rdbuf();
   return FindMountIn(text.str(), mount_point);
+}
+
+std::optional<uint64_t> MountIdAt(const std::string& path) {
+  // STATX_MNT_ID_UNIQUE and stx_mnt_id, which are younger than Debian 12's headers.
+  constexpr unsigned kMountIdUnique = 0x4000;
+  constexpr size_t kMountIdPlace = 0x90;
+  struct statx info = {};
+  constexpr int kFlags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+  if (::statx(AT_FDCWD, path.c_str(), kFlags, kMountIdUnique, &info) != 0) return std::nullopt;
+  if ((info.stx_mask & kMountIdUnique) == 0) return std::nullopt;
+  return LoadLe<uint64_t>(reinterpret_cast<const uint8_t*>(&info) + kMountIdPlace);
 }
 
 std::string ResolveMountPoint(const std::string& path) {

@@ -6,8 +6,11 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <optional>
 
 #include "base/file.h"
+#include "fs/mount_table.h"
+#include "fs/plain_folder.h"
 
 namespace entrofs::fs {
 namespace {
@@ -80,7 +83,9 @@ Result<MountStatus> DecodeStatus(std::string_view text) {
 
 Result<MountStatus> ReadStatus(const std::string& mount_point) {
   std::string text(kMaxStatusBytes, '\0');
-  ssize_t size = ::getxattr(mount_point.c_str(), kStatusAttribute, text.data(), text.size());
+  std::optional<MountEntry> entry = FindMount(ResolveMountPoint(mount_point));
+  std::string folder = (entry ? PlainFolderOf(*entry) : std::nullopt).value_or(mount_point);
+  ssize_t size = ::getxattr(folder.c_str(), kStatusAttribute, text.data(), text.size());
   if (size < 0 && (errno == ENODATA || errno == ENOTSUP)) {
     return Error{ErrorCode::kNotFound, mount_point + ": not an entrofs mount"};
   }

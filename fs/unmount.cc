@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "fs/mount_table.h"
+#include "fs/plain_folder.h"
 #include "fs/status.h"
 
 namespace entrofs::fs {
@@ -40,29 +41,52 @@ Status Detach(const std::string& mount_point, bool lazy) {
   return SystemError("cannot unmount " + mount_point, errno);
 }
 
+// Detaches a mount of ours, and the FUSE mount below when it is an EROFS.
+Status DetachEntry(const MountEntry& entry, bool lazy) {
+  ENTROFS_RETURN_IF_ERROR(Detach(entry.mount_point, lazy));
+  std::optional<std::string> plain_folder = PlainFolderOf(entry);
+  if (plain_folder) RemovePlainFolder(*plain_folder);
+  return OkStatus();
+}
+
 // Names and attributes outlive the daemon in the kernel's memory; extended attributes are always asked for.
-bool IsDead(const std::string& mount_point) {
-  return ::getxattr(mount_point.c_str(), kStatusAttribute, nullptr, 0) < 0 &&
-         (errno == ENOTCONN || errno == ECONNABORTED);
+bool IsDead(const MountEntry& entry) {
+  std::string folder = PlainFolderOf(entry).value_or(entry.mount_point);
+  return ::getxattr(folder.c_str(), kStatusAttribute, nullptr, 0) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
+// Removes the FUSE mount of an EROFS mount that somebody unmounted after the daemon had died. True if there was one.
+bool RemoveLeftover(const std::string& mount_point) {
+  std::string folder = PlainFolderFor(mount_point);
+  std::optional<MountEntry> entry = FindMount(folder);
+  if (!entry || entry->type != kFuseType || !IsDead(*entry)) return false;
+  RemovePlainFolder(folder);
+  return true;
 }
 
 }  // namespace
 
+void DetachMount(const std::string& path, std::optional<uint64_t> id) {
+  if (id && MountIdAt(path) == id) (void)::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+}
+
 Status Unmount(const std::string& mount_point, bool lazy) {
   std::string path = ResolveMountPoint(mount_point);
   std::optional<MountEntry> entry = FindMount(path);
-  if (!entry || entry->type != kFuseType) {
+  if (!entry || !IsArchiveMount(*entry)) {
+    if (RemoveLeftover(path)) return OkStatus();
     return Error{ErrorCode::kNotFound, mount_point + ": no archive is mounted there"};
   }
-  return Detach(path, lazy);
+  return DetachEntry(*entry, lazy);
 }
 
 Status RemoveDeadMounts(const std::string& mount_point) {
-  for (int i = 0; i < kMaxStackedMounts && IsDead(mount_point); ++i) {
+  for (int i = 0; i < kMaxStackedMounts; ++i) {
     std::optional<MountEntry> entry = FindMount(mount_point);
-    if (!entry || entry->type != kFuseType) break;  // another program's: not ours to remove
-    ENTROFS_RETURN_IF_ERROR(Detach(mount_point, true));
+    if (!entry || !IsArchiveMount(*entry) || !IsDead(*entry)) break;  // another program's is not ours to remove
+    ENTROFS_RETURN_IF_ERROR(DetachEntry(*entry, true));
   }
+  RemoveLeftover(mount_point);
   return OkStatus();
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -10,7 +12,11 @@ namespace entrofs::fs {
 // otherwise through fusermount3. kNotFound when no archive is mounted there.
 Status Unmount(const std::string& mount_point, bool lazy);
 
-// Detaches mounts of ours at `mount_point` (absolute) whose daemon has died. Others are left alone.
+// Detaches the mount at `path` if it is the one of that MountIdAt.
+void DetachMount(const std::string& path, std::optional<uint64_t> id);
+
+// Detaches mounts of ours at `mount_point` (absolute) whose daemon has died, and the FUSE mounts that EROFS mounts
+// there have left behind. Others are left alone.
 Status RemoveDeadMounts(const std::string& mount_point);
 
 }  // namespace entrofs::fs

@@ -1,0 +1,46 @@
+#include "fs/image_file.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace entrofs::fs {
+namespace {
+
+// Between the files of an image there are never more zeroes.
+constexpr std::array<uint8_t, 2 * ErofsImage::kBlockBytes> kZeroes = {};
+
+}  // namespace
+
+Result<ImageFile::Reply> ImageFile::Read(uint64_t offset, uint64_t length) const {
+  Reply reply;
+  if (offset >= image_.size_bytes()) return reply;
+  for (const ErofsImage::Range& range : image_.Cut(offset, std::min(length, image_.size_bytes() - offset))) {
+    switch (range.kind) {
+      case ErofsImage::Range::Kind::kMetadata:
+        reply.parts_.push_back(range.metadata);
+        break;
+      case ErofsImage::Range::Kind::kZeroes:
+        reply.parts_.push_back(ByteSpan(kZeroes).first(range.size_bytes));
+        break;
+      case ErofsImage::Range::Kind::kFile: {
+        ENTROFS_ASSIGN_OR_RETURN(ReadReply part, files_.Read(range.inode, range.offset, range.size_bytes));
+        reply.parts_.insert(reply.parts_.end(), part.parts().begin(), part.parts().end());
+        reply.owners_.push_back(std::move(part));
+        break;
+      }
+    }
+  }
+  return reply;
+}
+
+void ImageFile::NoteClose() {
+  if (--handles_ == 0 && armed_) on_last_close_();
+}
+
+void ImageFile::Arm() {
+  armed_ = true;
+  if (handles_ == 0) on_last_close_();
+}
+
+}  // namespace entrofs::fs

@@ -1,0 +1,144 @@
+#include "fs/serve.h"
+
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cerrno>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "base/file.h"
+#include "fs/end_signals.h"
+#include "fs/erofs_mount.h"
+#include "fs/fuse_session.h"
+#include "fs/mount_table.h"
+#include "fs/plain_folder.h"
+#include "fs/unmount.h"
+
+namespace entrofs::fs {
+namespace {
+
+constexpr uint32_t kFuseReadAheadKb = 2048;
+// Less makes the kernel wait for each window in turn.
+constexpr uint32_t kErofsReadAheadKb = 16384;
+
+// The kernel's read-ahead is a setting of the mount's device, which files take over when they are opened. Only root
+// may change it; others do without.
+void SetReadAhead(dev_t device, uint32_t read_ahead_kb) {
+  std::string path =
+      "/sys/class/bdi/" + std::to_string(major(device)) + ":" + std::to_string(minor(device)) + "/read_ahead_kb";
+  std::FILE* file = std::fopen(path.c_str(), "we");
+  if (file == nullptr) return;
+  std::fprintf(file, "%u\n", read_ahead_kb);
+  std::fclose(file);
+}
+
+// The first question to the mount waits until the kernel and the daemon have greeted each other; settings made before
+// would be lost.
+Status Greet(const std::string& folder, uint32_t read_ahead_kb) {
+  struct stat info;
+  if (::stat(folder.c_str(), &info) != 0) return SystemError(folder + ": the mount does not answer", errno);
+  SetReadAhead(info.st_dev, read_ahead_kb);
+  return OkStatus();
+}
+
+// Mounts FUSE and answers requests. Calls `bring_up` from another thread meanwhile; when it fails, the mount ends.
+Status Serve(FuseContext& context, const std::function<Status()>& bring_up) {
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<FuseSession> session, FuseSession::Mount(context));
+  Status up = OkStatus();
+  std::atomic<bool> is_up{false};
+  std::optional<EndSignalsBlocked> blocked(std::in_place);
+  std::thread other([&] {
+    up = bring_up();
+    is_up = up.ok();
+    if (!up) DetachMount(context.folder, context.mount_id);
+  });
+  blocked.reset();
+  // Requests wait for the disk now and then, so even one CPU serves two.
+  Result<FuseSession::End> end = session->Serve(std::max<size_t>(context.options.threads, 2));
+  if (is_up) (void)sd_notify(0, "STOPPING=1");
+  session.reset();  // ends the other thread's question, should it still wait for an answer
+  other.join();
+  if (!end) return std::move(end.error());
+  if (*end == FuseSession::End::kSignal) return OkStatus();  // perhaps so early that the mount never answered
+  return up;
+}
+
+// The most that the kernel asks for at once.
+uint64_t LargestRequestBytes(const MountOptions& options) {
+  uint64_t pages = 0;
+  std::ifstream limit("/proc/sys/fs/fuse/max_pages_limit");
+  uint64_t bytes = options.max_read_bytes;
+  if (limit >> pages) bytes = std::min<uint64_t>(bytes, pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)));
+  return std::max(std::bit_floor(bytes), ErofsImage::kBlockBytes);
+}
+
+bool IsNoexec(const MountOptions& options) {
+  const std::vector<std::string>& names = options.kernel_options;
+  return std::find(names.begin(), names.end(), "noexec") != names.end();
+}
+
+// Why EROFS will not do, as far as that can be told without trying.
+Status CheckErofs(const FuseContext& context) {
+  if (::geteuid() != 0) return Error{ErrorCode::kUnsupported, "only root may mount EROFS"};
+  if (!context.options.allow_other) {
+    return Error{ErrorCode::kUnsupported, "EROFS cannot hide files from other users (noallow_other)"};
+  }
+  if (context.files.tree().FindChild(kRootInode, ImageFile::kName) != nullptr) {
+    return Error{ErrorCode::kUnsupported, std::string("the archive has a file ") + ImageFile::kName};
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Status ServeFuse(FuseContext& context, const Announce& announce) {
+  context.folder = context.options.mount_point;
+  context.image = nullptr;
+  return Serve(context, [&]() -> Status {
+    ENTROFS_RETURN_IF_ERROR(Greet(context.folder, context.options.read_ahead_kb.value_or(kFuseReadAheadKb)));
+    announce();
+    return OkStatus();
+  });
+}
+
+Status ServeErofs(FuseContext& context, const Announce& announce) {
+  const MountOptions& options = context.options;
+  ENTROFS_RETURN_IF_ERROR(CheckErofs(context));
+  ErofsImage::Attributes attributes{context.owner, context.group, context.mode_mask};
+  ENTROFS_ASSIGN_OR_RETURN(ErofsImage image,
+                           ErofsImage::Build(context.files.tree(), attributes, LargestRequestBytes(options)));
+  context.folder = PlainFolderFor(options.mount_point);
+  context.mount_id.reset();
+  const auto remove_plain = [&context] {
+    if (!context.mount_id || MountIdAt(context.folder) == context.mount_id) RemovePlainFolder(context.folder);
+  };
+  // When EROFS is gone, nobody is left but those who have plain files open.
+  ImageFile image_file(std::move(image), context.files, remove_plain);
+  context.image = &image_file;
+  const ErofsMount mount{context.folder + "/" + ImageFile::kName, options.mount_point,
+                         options.read_ahead_kb.value_or(kErofsReadAheadKb), IsNoexec(options)};
+  RemovePlainFolder(context.folder);  // nothing uses it, or there would be an archive at the mount point
+  ENTROFS_RETURN_IF_ERROR(MakePlainFolder(options.mount_point));
+  std::optional<uint64_t> id;
+  Status served = Serve(context, [&]() -> Status {
+    ENTROFS_RETURN_IF_ERROR(Greet(context.folder, kFuseReadAheadKb));
+    ENTROFS_ASSIGN_OR_RETURN(id, MountErofs(mount));
+    image_file.Arm();
+    announce();
+    return OkStatus();
+  });
+  DetachMount(options.mount_point, id);
+  remove_plain();
+  return served;
+}
+
+}  // namespace entrofs::fs
