@@ -8,6 +8,7 @@
 #include <set>
 
 #include "packer/analyze/column_files.h"
+#include "packer/fitted_tree.h"
 #include "packer/measure.h"
 #include "packer/pack.h"
 #include "packer/quantized_tree.h"
@@ -35,6 +36,13 @@ class TrialProgress : public Progress {
   size_t number_ = 0;
   std::string title_;
 };
+
+// As `create` has them when nothing else is asked for.
+PackOptions PackOptionsFor(const Trial& trial) {
+  PackOptions options;
+  options.quant = trial.kind == Trial::Kind::kLossless ? "none" : Name(trial.options.scheme);
+  return options;
+}
 
 // The codes in `tensor`, whose bytes were counted.
 SymbolCounts SymbolsOf(const OutputTensor& tensor, const codec::Histogram& bytes) {
@@ -128,7 +136,7 @@ class Analyzer {
   Status Try(const Trial& trial) {
     if (trial.kind == Trial::Kind::kLossless) return Pack(trial, LosslessTree(checkpoint_));
     if (trial.kind == Trial::Kind::kOutliers) return TryOutliers(trial);
-    ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, QuantizedTree(checkpoint_, trial.options, pool_));
+    ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, FittedTree(checkpoint_, trial.options, PackOptionsFor(trial), pool_));
     return Pack(trial, tree);
   }
 
@@ -161,9 +169,7 @@ class Analyzer {
   }
 
   Status Pack(const Trial& trial, const OutputTree& tree) {
-    PackOptions options;
-    options.quant = trial.kind == Trial::Kind::kLossless ? "none" : Name(trial.options.scheme);
-    ENTROFS_ASSIGN_OR_RETURN(PackResult packed, RehearsePacking(tree, options, pool_, progress_));
+    ENTROFS_ASSIGN_OR_RETURN(PackResult packed, RehearsePacking(tree, PackOptionsFor(trial), pool_, progress_));
     analysis_.warnings.insert(analysis_.warnings.end(), tree.warnings.begin(), tree.warnings.end());
     SchemeCosts& costs = analysis_.schemes.emplace_back();
     costs.trial = trial;

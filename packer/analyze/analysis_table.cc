@@ -22,7 +22,7 @@ std::string Db(const Cost& cost) {
   return std::isinf(db) ? "exact" : Decimal(db, 1);
 }
 
-// What all names begin with, up to a dot.
+// What all names begin with, up to a dot or slash.
 std::string CommonStart(const std::vector<MatrixFacts>& matrices) {
   if (matrices.size() < 2) return {};
   std::string start = matrices[0].name;
@@ -30,7 +30,7 @@ std::string CommonStart(const std::vector<MatrixFacts>& matrices) {
     const auto [end, other] = std::mismatch(start.begin(), start.end(), matrix.name.begin(), matrix.name.end());
     start.erase(end, start.end());
   }
-  return start.substr(0, start.rfind('.') + 1);
+  return start.substr(0, start.find_last_of("./") + 1);
 }
 
 // The last part of a name says the most.

@@ -43,13 +43,13 @@ const family = (scheme) =>
   scheme.name === "lossless" ? "plain" : "int8";
 const rates = quantized.filter((scheme) => family(scheme) === "rate");
 
-// Names without what all of them begin with, up to a dot, and without ".weight".
+// Names without what all of them begin with, up to a dot or slash, and without ".weight".
 const commonStart = (() => {
   const names = data.tensors.map((tensor) => tensor.name);
   if (names.length < 2) return "";
   let start = names[0];
   for (const name of names) while (!name.startsWith(start)) start = start.slice(0, -1);
-  return start.slice(0, start.lastIndexOf(".") + 1);
+  return start.slice(0, Math.max(start.lastIndexOf("."), start.lastIndexOf("/")) + 1);
 })();
 function short(name) {
   const rest = name.startsWith(commonStart) ? name.slice(commonStart.length) : name;

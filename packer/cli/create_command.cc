@@ -5,8 +5,8 @@
 #include "base/units.h"
 #include "packer/checkpoint.h"
 #include "packer/cli/command.h"
+#include "packer/fitted_tree.h"
 #include "packer/pack.h"
-#include "packer/quantized_tree.h"
 #include "packer/summary.h"
 #include "packer/text_table.h"
 
@@ -120,7 +120,7 @@ std::string SchemeName(const CreateOptions& options) {
   return options.bits_per_weight > 0 || !options.size.empty() ? "rate" : options.quant;
 }
 
-Result<OutputTree> BuildTree(const CreateOptions& options, ThreadPool& pool) {
+Result<OutputTree> BuildTree(const CreateOptions& options, const PackOptions& pack, ThreadPool& pool) {
   std::optional<quantize::Scheme> scheme = quantize::ParseScheme(SchemeName(options));
   if (!scheme && !(options.include.empty() && options.exclude.empty())) {
     return Usage("--include and --exclude choose what to quantize: they need --quant, --bits-per-weight or --size");
@@ -137,7 +137,7 @@ Result<OutputTree> BuildTree(const CreateOptions& options, ThreadPool& pool) {
   }
   quantization.include = options.include;
   quantization.exclude = options.exclude;
-  return QuantizedTree(checkpoint, quantization, pool);
+  return FittedTree(checkpoint, quantization, pack, pool);
 }
 
 void PrintResult(const CreateOptions& options, const OutputTree& tree, const PackResult& result, double seconds,
@@ -161,7 +161,7 @@ Status Create(const CreateOptions& options, const Streams& streams) {
   ENTROFS_RETURN_IF_ERROR(CheckOutputPlace(options));
   const auto start = std::chrono::steady_clock::now();
   ThreadPool pool(ThreadCount(options.threads));
-  ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, BuildTree(options, pool));
+  ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, BuildTree(options, pack, pool));
   PrintWarnings(streams, tree.warnings);
   PrintWarnings(streams, tree.loading_warnings);
   Result<PackResult> result = [&] {

@@ -8,8 +8,8 @@
 #include <numeric>
 
 #include "packer/analyze/analysis_report.h"
+#include "packer/fitted_tree.h"
 #include "packer/pack.h"
-#include "packer/quantized_tree.h"
 #include "tests/support/sample_checkpoint.h"
 #include "tests/support/temporary_folder.h"
 
@@ -49,11 +49,11 @@ TEST(Analyze, ForetellsTheArchivesOfEverySchemeToTheByte) {
   for (const SchemeCosts& scheme : analysis->schemes) {
     if (scheme.trial.kind == Trial::Kind::kOutliers) continue;
     const bool is_lossless = scheme.trial.kind == Trial::Kind::kLossless;
-    Result<OutputTree> tree =
-        is_lossless ? LosslessTree(*checkpoint) : QuantizedTree(*checkpoint, scheme.trial.options, pool);
-    ASSERT_TRUE(tree.ok());
     PackOptions options;
     options.quant = is_lossless ? "none" : Name(scheme.trial.options.scheme);
+    Result<OutputTree> tree =
+        is_lossless ? LosslessTree(*checkpoint) : FittedTree(*checkpoint, scheme.trial.options, options, pool);
+    ASSERT_TRUE(tree.ok());
     ASSERT_TRUE(Pack(*tree, folder.Path("archive"), options, pool, progress).ok());
     EXPECT_EQ(scheme.archive_bytes, std::filesystem::file_size(folder.Path("archive"))) << scheme.trial.name;
   }

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "packer/checkpoint.h"
+#include "packer/output_tree.h"
+#include "packer/pack.h"
+#include "packer/quantize/quantize.h"
+
+namespace entrofs::packer {
+
+// Larger checkpoints are not rehearsed: what the estimate leaves out weighs little there, and packing takes long.
+inline constexpr uint64_t kMaxRehearsedBytes = 256 << 20;
+
+// QuantizedTree, and where `options` name a rate or a size, held to it: packing a checkpoint of up to
+// kMaxRehearsedBytes with `pack_options` is rehearsed, and the rate corrected by what the archive really takes. In
+// small models scales, tables and checksums are several percent that no estimate foretells well.
+Result<OutputTree> FittedTree(const Checkpoint& checkpoint, const quantize::Options& options,
+                              const PackOptions& pack_options, ThreadPool& pool);
+
+}  // namespace entrofs::packer
