@@ -139,6 +139,7 @@ void EncodeTable::FillTans() {
     tans.offset[c] = static_cast<uint8_t>(start - frequency);
     for (uint8_t state : states_of[c]) tans.state_of[start++] = state;
   }
+  tans.symbols = static_cast<uint8_t>(model.class_symbols());
   tail_rounds = TailRounds(bit_sum);
 }
 
@@ -159,12 +160,18 @@ void EncodeTable::FillValues() {
   }
   classify.raw_bits = static_cast<uint8_t>(map.raw_bits);
   classify.escape_symbol = static_cast<uint8_t>(model.has_escapes() ? map.escape_class() : kMaxClasses);
+  classify.all_coded = std::all_of(symbol_bits.begin(), symbol_bits.begin() + map.coded_classes,
+                                   [](double bits) { return bits != kNotCodableBits; });
+  classify.is_zigzag = map.order == ClassMap::Order::kZigzag;
+  classify.center = map.center;
+  classify.coded_classes = static_cast<uint8_t>(map.coded_classes);
   for (unsigned value = 0; value < 256; ++value) {
     const unsigned class_number = map.rank_of[value] >> map.raw_bits;
     const bool escapes = class_number >= map.coded_classes;
     const unsigned symbol = escapes ? map.escape_class() : class_number;
     const bool codable = symbol_bits[symbol] != kNotCodableBits &&
                          (!escapes || model.escape_lengths[class_number - map.coded_classes] > 0);
+    classify.class_has_code[class_number] = codable;
     classify.rank_of_value[value] = map.rank_of[value];
     classify.symbol_of_value[value] = codable ? static_cast<uint8_t>(symbol) : kNoSymbol;
     cost_bits[value] = !codable ? kNotCodableBits

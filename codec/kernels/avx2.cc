@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "codec/kernels/avx2_encode.h"
 #include "codec/kernels/kernels.h"
 #include "codec/kernels/prefix_loop.h"
 
@@ -534,9 +535,9 @@ const Kernels kAvx2Kernels = {
     .decode_tans = DecodeTans,
     .decode_prefix = DecodePrefix,
     .finish_rounds = FinishRounds,
-    .classify = nullptr,
-    .encode_tans = nullptr,
-    .interleave = nullptr,
+    .classify = ClassifyAvx2,
+    .encode_tans = EncodeTansAvx2,
+    .interleave = InterleaveAvx2,
 };
 
 }  // namespace entrofs::codec

@@ -77,6 +77,13 @@ struct ClassifyTables {
   alignas(64) uint8_t symbol_of_value[256];  // kNoSymbol when the value has no code
   uint8_t raw_bits;                          // 0..5
   uint8_t escape_symbol;                     // below 64, or 64 when there is none
+  // The same for kernels that compute rather than look up: unless all_coded is false, a value's class symbol is its
+  // class, rank >> raw_bits, or coded_classes if that is less, and the value has a code when its class has.
+  bool all_coded;  // all classes below coded_classes have a code
+  bool is_zigzag;  // rank_of_value is the zigzag around `center`
+  uint8_t center;
+  uint8_t coded_classes;
+  bool class_has_code[256];
 };
 
 // Encoding: from which state of a class, after how many bits, a decoder comes to a given state.
@@ -87,6 +94,7 @@ struct TansEncodeTables {
   alignas(64) uint8_t threshold[kStates];
   alignas(64) uint8_t offset[kStates];
   alignas(64) uint8_t state_of[kStates];
+  uint8_t symbols;  // all class symbols are below this
   // The same as a table, by class symbol and state: state before in the low, bits in the high byte.
   uint16_t transition[kStates][kStates];
 };

@@ -9,8 +9,8 @@ namespace entrofs::codec {
 namespace {
 
 class EveryKernelPlanes : public testing::TestWithParam<std::string_view> {
- protected:
-  ~EveryKernelPlanes() override { (void)SelectKernels(SupportedKernels().front()); }
+ private:
+  KernelsRestored restored_;
 };
 
 struct Planes {

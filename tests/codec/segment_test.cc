@@ -6,6 +6,7 @@
 
 #include "codec/codec.h"
 #include "codec/kernels/kernels.h"
+#include "tests/codec/support.h"
 
 namespace entrofs::codec {
 namespace {
@@ -81,7 +82,9 @@ INSTANTIATE_TEST_SUITE_P(Codec, EveryLayoutAndKind, testing::ValuesIn(AllCases()
 class EveryKernelSet : public testing::TestWithParam<std::string_view> {
  protected:
   void SetUp() override { ASSERT_TRUE(SelectKernels(GetParam()).ok()); }
-  void TearDown() override { (void)SelectKernels(SupportedKernels().front()); }
+
+ private:
+  KernelsRestored restored_;
 };
 
 TEST_P(EveryKernelSet, SplitsAndMergesPlanesAtEveryLength) {

@@ -95,15 +95,14 @@ Tables MakeTables(CodecKind kind, const std::vector<uint8_t>& training) {
   return MakeTables(FitModel(kind, histogram));
 }
 
-std::vector<uint8_t> CodableBytes(const EncodeTable& table, size_t n, uint64_t seed) {
+std::vector<uint8_t> CodableBytes(const EncodeTable& table, size_t n, uint64_t seed, uint32_t any_value_each) {
   Random random(seed);
   std::vector<uint8_t> bytes(n);
   for (uint8_t& byte : bytes) {
     do {
-      // About two escapes in a hundred: ranks of coded classes mostly.
       unsigned rank = random.Below(256);
       unsigned coded = table.model.map.coded_classes << table.model.map.raw_bits;
-      if (random.Below(50) != 0) rank %= coded;
+      if (random.Below(any_value_each) != 0) rank %= coded;
       byte = table.model.map.value_of[rank];
     } while (table.classify.symbol_of_value[byte] == kNoSymbol);
   }

@@ -49,8 +49,17 @@ struct Tables {
 Tables MakeTables(TableModel model);
 Tables MakeTables(CodecKind kind, const std::vector<uint8_t>& training);
 
-// Bytes the table can code, rarer the rarer their class.
-std::vector<uint8_t> CodableBytes(const EncodeTable& table, size_t n, uint64_t seed);
+// Bytes the table can code. One in `any_value_each` is any of them, the others mostly of coded classes.
+std::vector<uint8_t> CodableBytes(const EncodeTable& table, size_t n, uint64_t seed, uint32_t any_value_each = 50);
+
+// Restores the kernel set that a test changes, which is the one that ENTROFS_KERNELS names where it is set.
+class KernelsRestored {
+ public:
+  ~KernelsRestored() { (void)SelectKernels(before_); }
+
+ private:
+  std::string before_{ActiveKernels()};
+};
 
 // One plane, no layout.
 std::vector<uint8_t> Encode(const Tables& tables, const std::vector<uint8_t>& plain);
