@@ -12,6 +12,10 @@ namespace {
 constexpr int kMaxTrials = 60;
 constexpr double kTrialTolerance = 1e-4;
 
+// How far from the middle of their interval to the weights' centroid codes are read back: two thirds of the way save
+// eight ninths of the error that the whole way would, and shrink the matrix less, which models feel more than noise.
+constexpr double kCentroidShare = 2.0 / 3;
+
 constexpr int kMiddle = 128;
 constexpr int kLargest = 127;
 
@@ -47,7 +51,7 @@ StepOutcome TryStep(const ValueHistogram& weights, double step) {
     product += count * code * entry.value;
     energy += count * code * code;
   }
-  if (energy > 0) outcome.gain = product / (energy * step);
+  if (energy > 0) outcome.gain = 1 - kCentroidShare * (1 - product / (energy * step));
   return outcome;
 }
 

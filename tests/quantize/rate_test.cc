@@ -220,7 +220,7 @@ TEST(Rate, GainBringsCoarseStepsToTheWeights) {
   EXPECT_EQ(outcome.codes[129], 2u);
   EXPECT_EQ(outcome.codes[128], 1u);
   EXPECT_EQ(outcome.codes[127], 1u);
-  EXPECT_NEAR(outcome.gain, 0.6, 2e-3);
+  EXPECT_NEAR(outcome.gain, 1 - 2.0 / 3 * (1 - 0.6), 2e-3);
 }
 
 class RealModel : public testing::Test {
