@@ -114,7 +114,7 @@ Status ArchiveReader::Impl::Load() {
   ENTROFS_RETURN_IF_ERROR(file->ReadAt(file_bytes - kFooterBytes, footer_bytes));
   ENTROFS_ASSIGN_OR_RETURN(footer, DecodeFooter(footer_bytes, file_bytes));
   ENTROFS_ASSIGN_OR_RETURN(std::vector<uint8_t> plain, ReadBlock(*file, footer.index, "index"));
-  ENTROFS_ASSIGN_OR_RETURN(index, DecodeIndex(plain, footer.report.archive_offset));
+  ENTROFS_ASSIGN_OR_RETURN(index, DecodeIndex(plain, footer.report.archive_offset, footer.features));
   tables = std::make_unique<TableCache>(index.tables);
   pages.Prepare(index);
   return OkStatus();

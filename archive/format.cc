@@ -28,14 +28,14 @@ Block ReadBlock(ByteReader& reader) {
   return block;
 }
 
-Status CheckVersion(uint32_t version, uint32_t flags) {
+Status CheckVersion(uint32_t version, uint32_t flags, uint32_t known_flags) {
   if (version != kVersion) {
     return Error{ErrorCode::kUnsupported, "archive of version " + std::to_string(version) +
                                               "; this program reads version " + std::to_string(kVersion)};
   }
-  if (flags != 0) {
+  if ((flags & ~known_flags) != 0) {
     char text[16];
-    std::snprintf(text, sizeof text, "0x%08x", flags);
+    std::snprintf(text, sizeof text, "0x%08x", flags & ~known_flags);
     return Error{ErrorCode::kUnsupported, std::string("archive with unknown feature flags ") + text};
   }
   return OkStatus();
@@ -74,7 +74,7 @@ Status DecodeHeader(ByteSpan bytes) {
   if (bytes.size() != kHeaderBytes || !std::equal(kMagic.begin(), kMagic.end(), bytes.begin())) {
     return Corrupt("not an entrofs archive");
   }
-  return CheckVersion(LoadLe<uint32_t>(bytes.data() + 8), LoadLe<uint32_t>(bytes.data() + 12));
+  return CheckVersion(LoadLe<uint32_t>(bytes.data() + 8), LoadLe<uint32_t>(bytes.data() + 12), 0);
 }
 
 std::array<uint8_t, kFooterBytes> EncodeFooter(const Footer& footer) {
@@ -83,7 +83,7 @@ std::array<uint8_t, kFooterBytes> EncodeFooter(const Footer& footer) {
   WriteBlock(writer, footer.index);
   writer.WriteU64(footer.archive_bytes);
   writer.WriteU32(kVersion);
-  writer.WriteU32(0);  // feature flags
+  writer.WriteU32(footer.features);
   writer.WriteU64(Hash64(writer.bytes()));
   writer.WriteBytes(ByteSpan(kMagic));
   std::array<uint8_t, kFooterBytes> bytes{};
@@ -105,7 +105,8 @@ Result<Footer> DecodeFooter(ByteSpan bytes, uint64_t file_bytes) {
   footer.index = ReadBlock(reader);
   footer.archive_bytes = reader.ReadU64();
   uint32_t version = reader.ReadU32();
-  ENTROFS_RETURN_IF_ERROR(CheckVersion(version, reader.ReadU32()));
+  footer.features = reader.ReadU32();
+  ENTROFS_RETURN_IF_ERROR(CheckVersion(version, footer.features, kKnownFeatures));
   if (footer.archive_bytes != file_bytes) {
     return Error{ErrorCode::kCorrupt, "archive of " + std::to_string(footer.archive_bytes) + " bytes in a file of " +
                                           std::to_string(file_bytes)};

@@ -18,6 +18,9 @@ namespace entrofs::archive {
 
 inline constexpr std::array<uint8_t, 8> kMagic = {'E', 'N', 'T', 'R', 'O', 'F', 'S', '\n'};
 inline constexpr uint32_t kVersion = 1;
+// Feature flags, in the footer; the header has none.
+inline constexpr uint32_t kExtendedLayouts = 1;  // some extent is cut into blocks, or holds differences of elements
+inline constexpr uint32_t kKnownFeatures = kExtendedLayouts;
 inline constexpr size_t kHeaderBytes = 16;
 inline constexpr size_t kFooterBytes = 96;
 // Stored segments begin with the XXH3-64 (seed: their archive offset) of the rest.
@@ -99,6 +102,7 @@ struct Footer {
   Block report;
   Block index;
   uint64_t archive_bytes = 0;
+  uint32_t features = 0;
 };
 
 std::array<uint8_t, kHeaderBytes> EncodeHeader();
@@ -113,12 +117,16 @@ std::vector<uint8_t> CompressBlock(ByteSpan plain);
 // Requires: sizes checked by DecodeFooter. kCorrupt when `stored` is not plain_bytes long decompressed.
 Result<std::vector<uint8_t>> DecompressBlock(const Block& block, ByteSpan stored);
 
+// The features that an archive of this index needs.
+uint32_t FeaturesOf(const Index& index);
+
 // Plain (before zstd) form of the index. Drops tables that no extent uses and numbers the others in order of use.
 std::vector<uint8_t> EncodeIndex(const Index& index);
 // Parses and validates untrusted bytes completely: afterwards table numbers, sizes, layouts, paths and their order can
 // be trusted, and the extents fill the archive from the header to `extents_end` without gap or overlap. Tables
-// themselves are not parsed. `extents_end` is the archive offset of what follows the last extent.
-Result<Index> DecodeIndex(ByteSpan bytes, uint64_t extents_end);
+// themselves are not parsed. `extents_end` is the archive offset of what follows the last extent, `features` are the
+// footer's.
+Result<Index> DecodeIndex(ByteSpan bytes, uint64_t extents_end, uint32_t features = 0);
 
 // Where the segments of one index page are: segment i occupies [base + ends[i-1], base + ends[i]).
 struct IndexPage {

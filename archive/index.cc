@@ -60,10 +60,31 @@ class TableNumbers {
   std::vector<uint32_t> in_order_;
 };
 
+// What becomes of the elements of an extent before they are cut into planes; 2 and 3 need Feature::kExtendedLayouts.
+enum class Transform : uint8_t { kNone = 0, kRotate = 1, kDelta = 2, kBlocks = 3 };
+
+Transform TransformOf(const codec::Layout& layout) {
+  if (!layout.block.empty()) return Transform::kBlocks;
+  if (layout.delta) return Transform::kDelta;
+  return layout.rotate_sign ? Transform::kRotate : Transform::kNone;
+}
+
+// The fields of a block, which follow the planes.
+Status ReadBlock(ByteReader& reader, size_t plane_count, codec::Layout& layout) {
+  const uint8_t count = reader.ReadU8();
+  if (!reader.ok() || count == 0 || count > codec::kMaxBlockFields) return Corrupt("block of too few or many fields");
+  for (uint8_t i = 0; i < count; ++i) {
+    const uint16_t bytes = reader.ReadU16();
+    layout.block.push_back({bytes, reader.ReadU8()});
+  }
+  if (!reader.ok() || layout.plane_count() != plane_count) return Corrupt("broken block");
+  return OkStatus();
+}
+
 void WriteExtent(ByteWriter& writer, const Extent& extent, const TableNumbers& numbers) {
   WriteText(writer, extent.name);
-  writer.WriteU8(extent.layout.element_bytes);
-  writer.WriteU8(extent.layout.rotate_sign ? 1 : 0);
+  writer.WriteU8(static_cast<uint8_t>(extent.layout.plane_count()));
+  writer.WriteU8(static_cast<uint8_t>(TransformOf(extent.layout)));
   writer.WriteU32(extent.segment_bytes);
   writer.WriteU64(extent.plain_bytes);
   writer.WriteU64(extent.index_archive_offset);
@@ -71,6 +92,12 @@ void WriteExtent(ByteWriter& writer, const Extent& extent, const TableNumbers& n
   for (const PlaneInfo& plane : extent.planes) {
     writer.WriteU8(static_cast<uint8_t>(plane.kind));
     writer.WriteU32(numbers[plane.table]);
+  }
+  if (extent.layout.block.empty()) return;
+  writer.WriteU8(static_cast<uint8_t>(extent.layout.block.size()));
+  for (const codec::BlockField& field : extent.layout.block) {
+    writer.WriteU16(field.bytes);
+    writer.WriteU8(field.plane);
   }
 }
 
@@ -120,28 +147,34 @@ Status CheckExtent(const Extent& extent) {
   return OkStatus();
 }
 
-Result<Extent> ReadExtent(ByteReader& reader, const std::vector<Table>& tables) {
+Result<Extent> ReadExtent(ByteReader& reader, const std::vector<Table>& tables, uint32_t features) {
   Extent extent;
   extent.name = ReadText(reader);
-  extent.layout.element_bytes = reader.ReadU8();
-  uint8_t rotate = reader.ReadU8();
+  const uint8_t plane_count = reader.ReadU8();
+  const uint8_t transform = reader.ReadU8();
   extent.segment_bytes = reader.ReadU32();
   extent.plain_bytes = reader.ReadU64();
   extent.index_archive_offset = reader.ReadU64();
   extent.stored_bytes = reader.ReadU64();
-  if (!reader.ok() || rotate > 1) return Corrupt("broken extent");
-  extent.layout.rotate_sign = rotate == 1;
-  if (Status status = codec::ValidateLayout(extent.layout); !status) return Corrupt(status.error().message);
-  extent.planes.reserve(extent.layout.plane_count());
-  for (size_t p = 0; p < extent.layout.plane_count(); ++p) {
+  const Transform last = features & kExtendedLayouts ? Transform::kBlocks : Transform::kRotate;
+  if (!reader.ok() || transform > static_cast<uint8_t>(last)) return Corrupt("broken extent");
+  const bool is_block = transform == static_cast<uint8_t>(Transform::kBlocks);
+  if (plane_count == 0 || plane_count > codec::kMaxPlanes) return Corrupt("extent of too few or many planes");
+  extent.layout.element_bytes = is_block ? 1 : plane_count;
+  extent.layout.rotate_sign = transform == static_cast<uint8_t>(Transform::kRotate);
+  extent.layout.delta = transform == static_cast<uint8_t>(Transform::kDelta);
+  extent.planes.reserve(plane_count);
+  for (size_t p = 0; p < plane_count; ++p) {
     ENTROFS_ASSIGN_OR_RETURN(PlaneInfo plane, ReadPlane(reader, tables));
     extent.planes.push_back(plane);
   }
+  if (is_block) ENTROFS_RETURN_IF_ERROR(ReadBlock(reader, plane_count, extent.layout));
+  if (Status status = codec::ValidateLayout(extent.layout); !status) return Corrupt(status.error().message);
   ENTROFS_RETURN_IF_ERROR(CheckExtent(extent));
   return extent;
 }
 
-Result<VirtualFile> ReadFile(ByteReader& reader, const std::vector<Table>& tables) {
+Result<VirtualFile> ReadFile(ByteReader& reader, const std::vector<Table>& tables, uint32_t features) {
   VirtualFile file;
   file.path = ReadText(reader);
   file.mode = reader.ReadU16();
@@ -155,7 +188,7 @@ Result<VirtualFile> ReadFile(ByteReader& reader, const std::vector<Table>& table
   file.extents.reserve(extent_count);
   uint64_t size = 0;
   for (uint32_t i = 0; i < extent_count; ++i) {
-    ENTROFS_ASSIGN_OR_RETURN(Extent extent, ReadExtent(reader, tables));
+    ENTROFS_ASSIGN_OR_RETURN(Extent extent, ReadExtent(reader, tables, features));
     if (extent.plain_bytes > kMaxFileBytes - size) return Corrupt("file too large");
     size += extent.plain_bytes;
     file.extents.push_back(std::move(extent));
@@ -224,6 +257,15 @@ Status CheckTablesUsed(const Index& index) {
 
 }  // namespace
 
+uint32_t FeaturesOf(const Index& index) {
+  for (const VirtualFile& file : index.files) {
+    for (const Extent& extent : file.extents) {
+      if (extent.layout.is_extended()) return kExtendedLayouts;
+    }
+  }
+  return 0;
+}
+
 std::vector<uint8_t> EncodeIndex(const Index& index) {
   TableNumbers numbers(index);
   ByteWriter writer;
@@ -250,7 +292,7 @@ std::vector<uint8_t> EncodeIndex(const Index& index) {
   return std::move(writer).Take();
 }
 
-Result<Index> DecodeIndex(ByteSpan bytes, uint64_t extents_end) {
+Result<Index> DecodeIndex(ByteSpan bytes, uint64_t extents_end, uint32_t features) {
   if (extents_end < kHeaderBytes) return Corrupt("no room for extents");
   ByteReader reader(bytes);
   Index index;
@@ -264,7 +306,7 @@ Result<Index> DecodeIndex(ByteSpan bytes, uint64_t extents_end) {
   for (uint32_t i = 0; i < directory_count && reader.ok(); ++i) index.directories.push_back(ReadText(reader));
   uint32_t file_count = ReadCount(reader, kFileFixedBytes);
   for (uint32_t i = 0; i < file_count; ++i) {
-    ENTROFS_ASSIGN_OR_RETURN(VirtualFile file, ReadFile(reader, index.tables));
+    ENTROFS_ASSIGN_OR_RETURN(VirtualFile file, ReadFile(reader, index.tables, features));
     index.files.push_back(std::move(file));
   }
   if (!reader.AtEnd()) return Corrupt("broken or longer than its records");

@@ -65,19 +65,40 @@ double EstimateBits(const EncodeTable& table, const Histogram& histogram);
 // Parses and validates untrusted bytes. kCorrupt when they are not a table of this kind.
 Result<std::shared_ptr<const DecodeTable>> ParseTable(CodecKind kind, ByteSpan serialized);
 
+// A run of bytes of a block, and the plane they go to.
+struct BlockField {
+  uint16_t bytes = 0;
+  uint8_t plane = 0;
+  friend bool operator==(const BlockField&, const BlockField&) = default;
+};
+inline constexpr size_t kMaxBlockFields = 16;
+inline constexpr size_t kMaxBlockBytes = 4096;
+
 // How the plain bytes of a segment become planes. Elements are little-endian numbers of `element_bytes` bytes; plane p
 // holds byte p of every element after the element was rotated left by one bit if `rotate_sign` is set (which brings the
-// exponent of a floating-point number together in the highest byte). {1, false} is one plane: the bytes themselves.
-// Bytes after the last whole element of a tensor are kept, uncoded, behind the planes.
+// exponent of a floating-point number together in the highest byte), or after the element before it in the segment was
+// subtracted if `delta` is set. {1, false} is one plane: the bytes themselves. With `block`, the bytes are records
+// instead: blocks of these fields, each of which goes to its plane whole (a scale and the weights under it).
+// Bytes after the last whole element or block of a tensor are kept, uncoded, behind the planes.
 struct Layout {
   uint8_t element_bytes = 1;  // 1, 2, 4 or 8
   bool rotate_sign = false;   // requires element_bytes > 1
-  size_t plane_count() const { return element_bytes; }
+  bool delta = false;         // requires !rotate_sign
+  // Not empty: requires the others as they are by default; at most kMaxBlockFields fields of at most kMaxBlockBytes
+  // bytes together, each plane below the highest used.
+  std::vector<BlockField> block = {};
+
+  size_t plane_count() const;
+  // Of an element or a block.
+  size_t unit_bytes() const;
+  // Whether it needs an archive with extended layouts.
+  bool is_extended() const { return delta || !block.empty(); }
   friend bool operator==(const Layout&, const Layout&) = default;
 };
 Status ValidateLayout(const Layout& layout);
 
-// Adds every plane of `plain` (starting on an element boundary) to histograms[plane]; spans plane_count() entries.
+// Adds every plane of `plain` (starting with an element or block; with `delta`, where a segment does) to
+// histograms[plane]; spans plane_count() entries.
 void CountPlanes(const Layout& layout, ByteSpan plain, std::span<Histogram> histograms);
 
 // One plane's way of coding, for encoding. `table` is required for kTans and kHuffman, null otherwise.

@@ -11,6 +11,7 @@
 #include "codec/scratch.h"
 #include "codec/table.h"
 #include "codec/tans.h"
+#include "codec/units.h"
 #include "codec/zstd_stream.h"
 
 namespace entrofs::codec {
@@ -99,10 +100,10 @@ Status DecodeStream(const PlaneDecoder& decoder, CodecKind kind, ByteSpan stream
   }
 }
 
-// Makes room for the planes of `count` elements in scratch and sets planes[p] to them.
+// Makes room for the planes of `count` units in scratch and sets planes[p] to them.
 void ReservePlanes(const Layout& layout, size_t count, Scratch::Impl& scratch, uint8_t** planes) {
   for (size_t p = 0; p < layout.plane_count(); ++p) {
-    scratch.planes[p].Reserve(count);
+    scratch.planes[p].Reserve(count * PlaneBytesPerUnit(layout, p));
     planes[p] = scratch.planes[p].data();
   }
 }
@@ -125,18 +126,38 @@ std::string_view Name(CodecKind kind) {
   return "unknown";
 }
 
+size_t Layout::plane_count() const {
+  if (block.empty()) return element_bytes;
+  uint8_t highest = 0;
+  for (const BlockField& field : block) highest = std::max(highest, field.plane);
+  return size_t{highest} + 1;
+}
+
+size_t Layout::unit_bytes() const {
+  if (block.empty()) return element_bytes;
+  size_t bytes = 0;
+  for (const BlockField& field : block) bytes += field.bytes;
+  return bytes;
+}
+
 Status ValidateLayout(const Layout& layout) {
-  switch (layout.element_bytes) {
-    case 1:
-      if (layout.rotate_sign) return Error{ErrorCode::kCorrupt, "layout: rotation of single bytes"};
-      return OkStatus();
-    case 2:
-    case 4:
-    case 8:
-      return OkStatus();
-    default:
-      return Error{ErrorCode::kCorrupt, "layout: elements are not of 1, 2, 4 or 8 bytes"};
+  auto broken = [](std::string_view what) { return Error{ErrorCode::kCorrupt, "layout: " + std::string(what)}; };
+  const uint8_t size = layout.element_bytes;
+  if (size != 1 && size != 2 && size != 4 && size != 8) return broken("elements are not of 1, 2, 4 or 8 bytes");
+  if (layout.rotate_sign && size == 1) return broken("rotation of single bytes");
+  if (layout.rotate_sign && layout.delta) return broken("rotation of differences");
+  if (layout.block.empty()) return OkStatus();
+  if (size != 1 || layout.delta) return broken("blocks of elements");
+  if (layout.block.size() > kMaxBlockFields) return broken("block of too many fields");
+  if (layout.unit_bytes() > kMaxBlockBytes) return broken("block too long");
+  if (layout.plane_count() > kMaxPlanes) return broken("too many planes");
+  for (const BlockField& field : layout.block) {
+    if (field.bytes == 0) return broken("empty field");
   }
+  for (size_t p = 0; p < layout.plane_count(); ++p) {
+    if (PlaneBytesPerUnit(layout, p) == 0) return broken("plane without bytes");
+  }
+  return OkStatus();
 }
 
 Scratch::Scratch() : impl_(std::make_unique<Impl>()) {}
@@ -148,21 +169,22 @@ void EncodeSegment(const Layout& layout, std::span<const PlaneEncoder> planes, B
                    std::vector<uint8_t>& out) {
   assert(!plain.empty() && plain.size() <= kMaxSegmentBytes && planes.size() == layout.plane_count());
   Scratch::Impl& impl = scratch.impl();
-  const size_t count = plain.size() / layout.element_bytes;
+  const size_t count = plain.size() / layout.unit_bytes();
+  const bool is_split = !IsPlainBytes(layout);
   uint8_t* plane_bytes[kMaxPlanes];
-  if (layout.element_bytes > 1) {
+  if (is_split) {
     ReservePlanes(layout, count, impl, plane_bytes);
-    Active().split_planes(plain.data(), count, layout.element_bytes, layout.rotate_sign, plane_bytes);
+    SplitUnits(layout, plain.data(), count, plane_bytes);
   }
   const size_t header = out.size();
   out.resize(header + planes.size() * kPlaneHeaderBytes);
   for (size_t p = 0; p < planes.size(); ++p) {
-    ByteSpan plane = layout.element_bytes > 1 ? ByteSpan(plane_bytes[p], count) : plain;
+    ByteSpan plane = is_split ? ByteSpan(plane_bytes[p], count * PlaneBytesPerUnit(layout, p)) : plain;
     PlaneHeader written = AppendPlane(planes[p], plane, impl, out);
     StoreLe<uint32_t>(out.data() + header + p * kPlaneHeaderBytes,
                       static_cast<uint32_t>(written.kind) | static_cast<uint32_t>(written.stream_bytes << kKindBits));
   }
-  out.insert(out.end(), plain.begin() + count * layout.element_bytes, plain.end());
+  out.insert(out.end(), plain.begin() + count * layout.unit_bytes(), plain.end());
 }
 
 Status DecodeSegment(const Layout& layout, std::span<const PlaneDecoder> planes, ByteSpan stored, Scratch& scratch,
@@ -171,31 +193,32 @@ Status DecodeSegment(const Layout& layout, std::span<const PlaneDecoder> planes,
   if (plain.empty() || plain.size() > kMaxSegmentBytes) return Corrupt("plain size out of range");
   if (stored.size() < planes.size() * kPlaneHeaderBytes) return Corrupt("shorter than its header");
   Scratch::Impl& impl = scratch.impl();
-  const size_t count = plain.size() / layout.element_bytes;
-  const size_t leftover = plain.size() % layout.element_bytes;
+  const size_t unit_bytes = layout.unit_bytes();
+  const size_t count = plain.size() / unit_bytes;
+  const size_t leftover = plain.size() % unit_bytes;
+  const bool is_split = !IsPlainBytes(layout);
   uint8_t* plane_bytes[kMaxPlanes] = {plain.data()};
   const uint8_t* merge_from[kMaxPlanes];
-  if (layout.element_bytes > 1) ReservePlanes(layout, count, impl, plane_bytes);
+  if (is_split) ReservePlanes(layout, count, impl, plane_bytes);
 
   ByteSpan rest = stored.subspan(planes.size() * kPlaneHeaderBytes);
   for (size_t p = 0; p < planes.size(); ++p) {
     PlaneHeader header = ReadPlaneHeader(stored.data() + p * kPlaneHeaderBytes);
     if (header.stream_bytes > rest.size()) return Corrupt("plane longer than the segment");
     const ByteSpan stream = rest.first(header.stream_bytes);
-    if (layout.element_bytes > 1 && header.kind == CodecKind::kStored && stream.size() == count) {
+    const size_t bytes = count * PlaneBytesPerUnit(layout, p);
+    if (is_split && header.kind == CodecKind::kStored && stream.size() == bytes) {
       merge_from[p] = stream.data();
     } else {
       ENTROFS_RETURN_IF_ERROR(
-          DecodeStream(planes[p], header.kind, stream, impl, MutableByteSpan(plane_bytes[p], count)));
+          DecodeStream(planes[p], header.kind, stream, impl, MutableByteSpan(plane_bytes[p], bytes)));
       merge_from[p] = plane_bytes[p];
     }
     rest = rest.subspan(header.stream_bytes);
   }
   if (rest.size() != leftover) return Corrupt("bytes left over");
-  if (layout.element_bytes > 1) {
-    Active().merge_planes(merge_from, count, layout.element_bytes, layout.rotate_sign, plain.data());
-  }
-  if (leftover > 0) std::memcpy(plain.data() + count * layout.element_bytes, rest.data(), leftover);
+  if (is_split) MergeUnits(layout, merge_from, count, plain.data());
+  if (leftover > 0) std::memcpy(plain.data() + count * unit_bytes, rest.data(), leftover);
   return OkStatus();
 }
 

@@ -1,16 +1,16 @@
 // Counting byte values.
 
+#include <algorithm>
 #include <cmath>
 
 #include "codec/codec.h"
-#include "codec/kernels/kernels.h"
-#include "codec/scratch.h"
+#include "codec/units.h"
 
 namespace entrofs::codec {
 namespace {
 
-// Elements whose planes are split and counted at a time: small enough to stay in the nearest cache.
-constexpr size_t kElementsPerBatch = 2048;
+// Bytes of a plane that are split and counted at a time: small enough to stay in the nearest cache, enough for a block.
+constexpr size_t kBytesPerBatch = kMaxBlockBytes;
 
 }  // namespace
 
@@ -51,16 +51,25 @@ double EntropyBits(const Histogram& histogram) {
 }
 
 void CountPlanes(const Layout& layout, ByteSpan plain, std::span<Histogram> histograms) {
-  if (layout.element_bytes == 1) return CountBytes(plain, histograms[0]);
-  uint8_t batch[kMaxPlanes][kElementsPerBatch];
+  if (IsPlainBytes(layout)) return CountBytes(plain, histograms[0]);
+  if (layout.delta) {
+    std::vector<uint8_t> differences(plain.size() / layout.element_bytes * layout.element_bytes);
+    TakeDifferences(layout, plain.data(), differences.size() / layout.element_bytes, differences.data());
+    return CountPlanes({.element_bytes = layout.element_bytes}, differences, histograms);
+  }
+  uint8_t batch[kMaxPlanes][kBytesPerBatch];
   uint8_t* planes[kMaxPlanes];
   for (size_t p = 0; p < kMaxPlanes; ++p) planes[p] = batch[p];
-  size_t count = plain.size() / layout.element_bytes;
-  for (size_t first = 0; first < count; first += kElementsPerBatch) {
-    size_t n = std::min(kElementsPerBatch, count - first);
-    Active().split_planes(plain.data() + first * layout.element_bytes, n, layout.element_bytes, layout.rotate_sign,
-                          planes);
-    for (size_t p = 0; p < layout.plane_count(); ++p) CountBytes({planes[p], n}, histograms[p]);
+  const size_t unit_bytes = layout.unit_bytes();
+  const size_t units_per_batch =
+      layout.block.empty() ? kBytesPerBatch : std::max<size_t>(1, kBytesPerBatch / unit_bytes);
+  const size_t count = plain.size() / unit_bytes;
+  for (size_t first = 0; first < count; first += units_per_batch) {
+    const size_t n = std::min(units_per_batch, count - first);
+    SplitUnits(layout, plain.data() + first * unit_bytes, n, planes);
+    for (size_t p = 0; p < layout.plane_count(); ++p) {
+      CountBytes({planes[p], n * PlaneBytesPerUnit(layout, p)}, histograms[p]);
+    }
   }
 }
 

@@ -11,6 +11,7 @@ namespace {
 namespace stdfs = std::filesystem;
 
 constexpr std::string_view kSafetensorsSuffix = ".safetensors";
+constexpr std::string_view kGgufSuffix = ".gguf";
 
 // Well-formed, but not something that can be packed.
 Error Refused(const stdfs::path& path, const std::string& why) {
@@ -84,7 +85,7 @@ class Lister {
 
   Status AddFile(const stdfs::path& path, const std::string& name) {
     ENTROFS_ASSIGN_OR_RETURN(FileIdentity identity, IdentityOf(path.string()));
-    checkpoint_.files.push_back({name, std::make_shared<SourceFile>(path.string(), identity, open_files_), {}});
+    checkpoint_.files.push_back({name, std::make_shared<SourceFile>(path.string(), identity, open_files_), {}, {}});
     return OkStatus();
   }
 
@@ -106,14 +107,26 @@ Result<Checkpoint> ListCheckpoint(const std::string& source) { return Lister(sou
 Result<Checkpoint> OpenCheckpoint(const std::string& source) {
   ENTROFS_ASSIGN_OR_RETURN(Checkpoint checkpoint, ListCheckpoint(source));
   std::error_code ignored;
-  if (!stdfs::is_directory(source, ignored) && !source.ends_with(kSafetensorsSuffix)) {
-    return Error{ErrorCode::kInvalidArgument, source + ": is neither a directory nor a .safetensors file"};
+  const bool is_alone = !stdfs::is_directory(source, ignored);
+  if (is_alone && !source.ends_with(kSafetensorsSuffix) && !source.ends_with(kGgufSuffix)) {
+    return Error{ErrorCode::kInvalidArgument, source + ": is neither a directory nor a .safetensors or .gguf file"};
   }
   for (CheckpointFile& file : checkpoint.files) {
-    if (!file.path.ends_with(kSafetensorsSuffix)) continue;
-    Result<SafetensorsHeader> header = ReadSafetensorsHeader(*file.file);
-    if (!header) return std::move(header.error()).WithContext(file.file->path());
-    file.header = std::move(*header);
+    if (file.path.ends_with(kSafetensorsSuffix)) {
+      Result<SafetensorsHeader> header = ReadSafetensorsHeader(*file.file);
+      if (!header) return std::move(header.error()).WithContext(file.file->path());
+      file.header = std::move(*header);
+    } else if (file.path.ends_with(kGgufSuffix)) {
+      Result<GgufHeader> header = ReadGgufHeader(*file.file);
+      if (header) {
+        file.gguf = std::move(*header);
+        continue;
+      }
+      Error error = std::move(header.error()).WithContext(file.file->path());
+      const bool is_unreadable = error.code != ErrorCode::kCorrupt && error.code != ErrorCode::kUnsupported;
+      if (is_alone || is_unreadable) return error;
+      checkpoint.warnings.push_back(error.message + "; packed like any other file");
+    }
   }
   return checkpoint;
 }

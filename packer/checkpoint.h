@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "packer/gguf.h"
 #include "packer/safetensors.h"
 #include "packer/source_file.h"
 
@@ -15,6 +16,7 @@ struct CheckpointFile {
   std::string path;  // relative to the checkpoint, '/' between parts
   std::shared_ptr<const SourceFile> file;
   std::optional<SafetensorsHeader> header;  // of *.safetensors files
+  std::optional<GgufHeader> gguf;           // of *.gguf files
 };
 
 // What is to be packed: the files below a directory, or one file alone.
@@ -22,6 +24,7 @@ struct Checkpoint {
   std::string root;                      // as the user named it
   std::vector<CheckpointFile> files;     // by path
   std::vector<std::string> directories;  // without any file in or below them, by path
+  std::vector<std::string> warnings;     // for the user, one line each
   uint64_t size_bytes() const;
 };
 
@@ -30,8 +33,9 @@ struct Checkpoint {
 // that an archive cannot hold are errors that name them.
 Result<Checkpoint> ListCheckpoint(const std::string& source);
 
-// ListCheckpoint, then reads the headers of all *.safetensors files. A file alone must be one. Errors name the file,
-// and the tensor where one is at fault.
+// ListCheckpoint, then reads the headers of all *.safetensors and *.gguf files. A file alone must be one of these.
+// Errors name the file, and the tensor where one is at fault. A *.gguf file in a directory whose header cannot be read
+// (a later version, say) is a file like any other, with a warning: nothing but its size depends on the header.
 Result<Checkpoint> OpenCheckpoint(const std::string& source);
 
 }  // namespace entrofs::packer

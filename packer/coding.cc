@@ -42,6 +42,13 @@ bool HasAllOf(const Histogram& part, const Histogram& whole) {
   return true;
 }
 
+// Bytes of an element or block that a plane takes.
+size_t PlaneBytes(const Layout& layout, size_t plane) {
+  size_t bytes = layout.block.empty() ? 1 : 0;
+  for (const codec::BlockField& field : layout.block) bytes += field.plane == plane ? field.bytes : 0;
+  return bytes;
+}
+
 bool IsOneValue(const Histogram& histogram) {
   return std::count_if(histogram.begin(), histogram.end(), [](uint64_t count) { return count != 0; }) <= 1;
 }
@@ -58,7 +65,7 @@ struct PlaneChoice {
 // sample that is easier to code than the rest does not speak for zstd.
 std::vector<double> ZstdOverEntropy(const Layout& layout, ByteSpan sample) {
   const size_t plane_count = layout.plane_count();
-  const double plane_bytes = static_cast<double>(sample.size() / plane_count);
+  const size_t units = sample.size() / layout.unit_bytes();
   std::vector<Histogram> histograms(plane_count);
   codec::CountPlanes(layout, sample, histograms);
   std::vector<double> ratios;
@@ -74,6 +81,7 @@ std::vector<double> ZstdOverEntropy(const Layout& layout, ByteSpan sample) {
     const double without = encoded_bytes();
     planes[p].kind = CodecKind::kZstd;
     const double entropy_bytes = codec::EntropyBits(histograms[p]) / 8;
+    const double plane_bytes = static_cast<double>(units * PlaneBytes(layout, p));
     ratios.push_back(entropy_bytes == 0 ? 1 : (plane_bytes - (without - encoded_bytes())) / entropy_bytes);
   }
   return ratios;
@@ -134,7 +142,8 @@ class Chooser {
       own_bits = codec::EstimateBits(*own, histogram) + 8 * static_cast<double>(codec::SerializedTable(*own).size());
     }
     const double plain = static_cast<double>(CountOf(histogram));
-    const double segments = plain * static_cast<double>(layout.plane_count()) / options_.segment_bytes + 1;
+    const double share = static_cast<double>(PlaneBytes(layout, plane)) / static_cast<double>(layout.unit_bytes());
+    const double segments = plain / share / options_.segment_bytes + 1;
     return {{kind, shared_bits <= own_bits ? shared : own},
             std::min(shared_bits, own_bits) / 8 + segments * StreamOverheadBytes(kind)};
   }
@@ -192,9 +201,14 @@ std::string Coding::CodecNames() const {
   return text;
 }
 
+SharedTables::Key SharedTables::KeyOf(const Layout& layout, size_t plane) {
+  const int transform = layout.rotate_sign ? 1 : layout.delta ? 2 : 0;
+  return {layout.unit_bytes(), layout.plane_count(), transform, plane};
+}
+
 void SharedTables::Add(const LayoutCounts& counts) {
   for (size_t p = 0; p < counts.planes.size(); ++p) {
-    AddPlane(counts.planes[p], histograms_[{counts.layout.element_bytes, counts.layout.rotate_sign, p}]);
+    AddPlane(counts.planes[p], histograms_[KeyOf(counts.layout, p)]);
   }
 }
 
@@ -224,7 +238,7 @@ void SharedTables::Build(std::span<const CodecKind> kinds) {
 
 std::shared_ptr<const codec::EncodeTable> SharedTables::Find(CodecKind kind, const Layout& layout, size_t plane,
                                                              const Histogram& histogram) const {
-  auto found = tables_.find({kind, {layout.element_bytes, layout.rotate_sign, plane}});
+  auto found = tables_.find({kind, KeyOf(layout, plane)});
   std::shared_ptr<const codec::EncodeTable> best;
   if (found == tables_.end()) return best;
   double least = 0;
@@ -265,7 +279,8 @@ std::vector<Layout> CandidateLayouts(std::optional<Dtype> dtype) {
 std::vector<LayoutCounts> LayoutsToTry(const Measurement& measurement) {
   std::vector<LayoutCounts> layouts;
   for (const LayoutCounts& counts : measurement.layouts) {
-    if (!counts.layout.rotate_sign && counts.layout.element_bytes > 1) layouts.push_back(AsBytes(counts));
+    const bool is_plain = !counts.layout.rotate_sign && !counts.layout.is_extended();
+    if (is_plain && counts.layout.element_bytes > 1) layouts.push_back(AsBytes(counts));
   }
   layouts.insert(layouts.end(), measurement.layouts.begin(), measurement.layouts.end());
   return layouts;
@@ -274,10 +289,11 @@ std::vector<LayoutCounts> LayoutsToTry(const Measurement& measurement) {
 Coding ChooseCoding(const Measurement& measurement, ByteSpan sample, const CodingOptions& options) {
   Chooser chooser(options, sample);
   std::pair<Coding, double> best;
-  // Fewer planes win ties.
+  // Fewer planes win ties, and what every reader knows wins when extended layouts gain little.
   for (const LayoutCounts& counts : LayoutsToTry(measurement)) {
     std::pair<Coding, double> candidate = chooser.ForLayout(counts);
-    if (best.first.planes.empty() || candidate.second < best.second) best = std::move(candidate);
+    const double handicap = counts.layout.is_extended() ? 1 + kLeastGain : 1;
+    if (best.first.planes.empty() || handicap * candidate.second < best.second) best = std::move(candidate);
   }
   const bool all_stored = std::all_of(best.first.planes.begin(), best.first.planes.end(),
                                       [](const PlaneEncoder& plane) { return plane.kind == CodecKind::kStored; });

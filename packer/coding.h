@@ -55,7 +55,8 @@ class SharedTables {
                                                  const codec::Histogram& histogram) const;
 
  private:
-  using Key = std::tuple<uint8_t, bool, size_t>;
+  using Key = std::tuple<size_t, size_t, int, size_t>;
+  static Key KeyOf(const codec::Layout& layout, size_t plane);
   void AddPlane(const codec::Histogram& plane, std::vector<codec::Histogram>& sums) const;
 
   size_t most_tables_;

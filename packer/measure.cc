@@ -6,6 +6,7 @@
 #include <cstring>
 #include <functional>
 #include <mutex>
+#include <numeric>
 
 #include "base/buffer.h"
 #include "base/hash.h"
@@ -13,22 +14,28 @@
 namespace entrofs::packer {
 namespace {
 
-// A multiple of every element size.
+// About; chunks begin with an element or block of every layout.
 constexpr uint64_t kChunkBytes = kMeasuredAtOnceBytes;
+
+uint64_t ChunkBytes(std::span<const codec::Layout> layouts) {
+  uint64_t unit_bytes = 1;
+  for (const codec::Layout& layout : layouts) unit_bytes = std::lcm(unit_bytes, uint64_t{layout.unit_bytes()});
+  return std::max(unit_bytes, kChunkBytes / unit_bytes * unit_bytes);
+}
 
 // Calls visit(worker, chunk number, offset, size) for every chunk of `size` bytes until one fails; returns the first
 // error. Calls of one worker follow one another.
 using Visit = std::function<Status(size_t worker, uint64_t chunk, uint64_t offset, size_t size)>;
-Status ForEachChunk(uint64_t size, ThreadPool& pool, const Visit& visit) {
-  const uint64_t chunks = (size + kChunkBytes - 1) / kChunkBytes;
+Status ForEachChunk(uint64_t size, uint64_t chunk_bytes, ThreadPool& pool, const Visit& visit) {
+  const uint64_t chunks = (size + chunk_bytes - 1) / chunk_bytes;
   const size_t workers = static_cast<size_t>(std::min<uint64_t>(chunks, pool.thread_count() + 1));
   std::atomic<uint64_t> next{0};
   std::mutex mutex;
   Status first_error;
   pool.ParallelFor(workers, [&](size_t worker) {
     for (uint64_t chunk = next++; chunk < chunks; chunk = next++) {
-      const uint64_t offset = chunk * kChunkBytes;
-      Status status = visit(worker, chunk, offset, static_cast<size_t>(std::min(kChunkBytes, size - offset)));
+      const uint64_t offset = chunk * chunk_bytes;
+      Status status = visit(worker, chunk, offset, static_cast<size_t>(std::min(chunk_bytes, size - offset)));
       if (status) continue;
       next = chunks;
       std::lock_guard lock(mutex);
@@ -72,7 +79,8 @@ Result<Measurement> Measure(const RandomAccessFile& bytes, std::span<const codec
     std::vector<LayoutCounts> counts;
   };
   std::vector<Worker> workers(WorkerCount(pool));
-  std::vector<uint64_t> hashes((bytes.size() + kChunkBytes - 1) / kChunkBytes);
+  const uint64_t chunk_bytes = ChunkBytes(layouts);
+  std::vector<uint64_t> hashes((bytes.size() + chunk_bytes - 1) / chunk_bytes);
   auto count = [&](size_t index, uint64_t chunk, uint64_t offset, size_t size) -> Status {
     Worker& worker = workers[index];
     if (worker.counts.empty()) worker.counts = NoCounts(layouts);
@@ -84,7 +92,7 @@ Result<Measurement> Measure(const RandomAccessFile& bytes, std::span<const codec
     }
     return OkStatus();
   };
-  ENTROFS_RETURN_IF_ERROR(ForEachChunk(bytes.size(), pool, count));
+  ENTROFS_RETURN_IF_ERROR(ForEachChunk(bytes.size(), chunk_bytes, pool, count));
   Measurement measurement{NoCounts(layouts), 0};
   for (const Worker& worker : workers) {
     for (size_t i = 0; i < worker.counts.size(); ++i) AddCounts(worker.counts[i], measurement.layouts[i]);
@@ -93,14 +101,24 @@ Result<Measurement> Measure(const RandomAccessFile& bytes, std::span<const codec
   return measurement;
 }
 
-Result<Measurement> MeasureAtOnce(const RandomAccessFile& bytes, std::span<const codec::Layout> layouts) {
+Result<Measurement> MeasureAtOnce(const RandomAccessFile& bytes, std::span<const codec::Layout> layouts,
+                                  uint32_t segment_bytes) {
   assert(bytes.size() <= kMeasuredAtOnceBytes);
   Buffer chunk(bytes.size());
   ENTROFS_RETURN_IF_ERROR(bytes.ReadAt(0, chunk.span()));
   Measurement measurement{NoCounts(layouts), 0};
-  for (LayoutCounts& counts : measurement.layouts) codec::CountPlanes(counts.layout, chunk.span(), counts.planes);
+  for (LayoutCounts& counts : measurement.layouts) {
+    const size_t step = counts.layout.delta ? segment_bytes : kMeasuredAtOnceBytes;
+    for (size_t offset = 0; offset < bytes.size(); offset += step) {
+      const ByteSpan segment = ByteSpan(chunk.span()).subspan(offset, std::min(step, chunk.size() - offset));
+      codec::CountPlanes(counts.layout, segment, counts.planes);
+    }
+  }
   std::vector<uint64_t> hashes;
-  if (bytes.size() > 0) hashes.push_back(Hash64(chunk.span()));
+  const uint64_t chunk_bytes = ChunkBytes(layouts);
+  for (size_t offset = 0; offset < bytes.size(); offset += chunk_bytes) {
+    hashes.push_back(Hash64(ByteSpan(chunk.span()).subspan(offset, std::min(chunk_bytes, bytes.size() - offset))));
+  }
   measurement.fingerprint = Fingerprint(hashes, bytes.size());
   return measurement;
 }
@@ -119,7 +137,7 @@ Result<bool> SameBytes(const RandomAccessFile& a, const RandomAccessFile& b, Thr
     if (std::memcmp(left.data(), right.data(), size) != 0) same = false;
     return OkStatus();
   };
-  ENTROFS_RETURN_IF_ERROR(ForEachChunk(a.size(), pool, compare));
+  ENTROFS_RETURN_IF_ERROR(ForEachChunk(a.size(), kChunkBytes, pool, compare));
   return same.load();
 }
 

@@ -23,8 +23,15 @@ double EstimatedBytes(const Measurement& measurement) {
   return least;
 }
 
-Measurement Sum(const Measurement& a, const Measurement& b) {
-  Measurement sum = a;
+// Without differences, which are others where tensors meet.
+Measurement WithoutDifferences(Measurement measurement) {
+  std::erase_if(measurement.layouts, [](const LayoutCounts& counts) { return counts.layout.delta; });
+  return measurement;
+}
+
+Measurement Sum(const Measurement& a, const Measurement& b_with_differences) {
+  Measurement sum = WithoutDifferences(a);
+  const Measurement b = WithoutDifferences(b_with_differences);
   for (size_t i = 0; i < sum.layouts.size(); ++i) AddCounts(b.layouts[i], sum.layouts[i]);
   const uint64_t parts[2] = {a.fingerprint, b.fingerprint};
   sum.fingerprint = Hash64({reinterpret_cast<const uint8_t*>(parts), sizeof(parts)});
@@ -33,7 +40,7 @@ Measurement Sum(const Measurement& a, const Measurement& b) {
 
 // Scales and the like do not mix with weights.
 bool AreAlike(const OutputTensor& a, const OutputTensor& b) {
-  return a.dtype == b.dtype && (a.weight_count > 0) == (b.weight_count > 0);
+  return a.dtype == b.dtype && a.blocks == b.blocks && (a.weight_count > 0) == (b.weight_count > 0);
 }
 
 // Collects small tensors until one comes that is better off alone.
@@ -89,13 +96,13 @@ class RunBuilder {
 
 }  // namespace
 
-Result<std::vector<PlannedUnit>> PlanUnits(std::span<const Unit> units, ThreadPool& pool) {
+Result<std::vector<PlannedUnit>> PlanUnits(std::span<const Unit> units, uint32_t segment_bytes, ThreadPool& pool) {
   std::vector<PlannedUnit> measured(units.size());
   std::vector<Status> statuses(units.size());
   pool.ParallelFor(units.size(), [&](size_t i) {
     measured[i].unit = units[i];
     if (!units[i].dtype || units[i].bytes->size() > kMeasuredAtOnceBytes) return;
-    Result<Measurement> measurement = MeasureAtOnce(*units[i].bytes, CandidateLayouts(units[i].dtype));
+    Result<Measurement> measurement = MeasureAtOnce(*units[i].bytes, CandidateLayouts(units[i]), segment_bytes);
     if (measurement) {
       measured[i].measurement = std::move(*measurement);
     } else {

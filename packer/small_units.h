@@ -27,6 +27,6 @@ inline constexpr size_t kMaxPlannedUnits = 256;
 // Measures tensors of up to kMeasuredAtOnceBytes and joins small neighbours where that takes fewer bytes than an extent
 // each: scales with scales, not with what is spread otherwise. Units as CutIntoUnits gives them. The result does not
 // depend on the number of threads. Errors are those of reading.
-Result<std::vector<PlannedUnit>> PlanUnits(std::span<const Unit> units, ThreadPool& pool);
+Result<std::vector<PlannedUnit>> PlanUnits(std::span<const Unit> units, uint32_t segment_bytes, ThreadPool& pool);
 
 }  // namespace entrofs::packer

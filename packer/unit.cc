@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "packer/coding.h"
+#include "packer/ggml_types.h"
+
 namespace entrofs::packer {
 namespace {
 
@@ -40,8 +43,11 @@ void AppendLiteral(const Literal& literal, std::vector<Unit>& units) {
   const uint64_t size = literal.bytes->size();
   for (uint64_t offset = 0; offset < size; offset += kLiteralUnitBytes) {
     const uint64_t count = std::min(kLiteralUnitBytes, size - offset);
-    units.push_back(
-        {literal.name, std::nullopt, count == size ? literal.bytes : SliceOf(literal.bytes, offset, count), {}});
+    units.push_back({literal.name,
+                     std::nullopt,
+                     nullptr,
+                     count == size ? literal.bytes : SliceOf(literal.bytes, offset, count),
+                     {}});
   }
 }
 
@@ -49,11 +55,22 @@ void AppendLiteral(const Literal& literal, std::vector<Unit>& units) {
 
 Unit JoinedUnit(const std::vector<const OutputTensor*>& tensors) {
   const OutputTensor& first = *tensors.front();
-  if (tensors.size() == 1) return {first.name, first.dtype, first.bytes, tensors};
+  if (tensors.size() == 1) return {first.name, first.dtype, first.blocks, first.bytes, tensors};
   std::vector<std::shared_ptr<const RandomAccessFile>> parts;
   for (const OutputTensor* tensor : tensors) parts.push_back(tensor->bytes);
-  return {first.name + " to " + tensors.back()->name, first.dtype, std::make_shared<Concatenation>(std::move(parts)),
-          tensors};
+  return {first.name + " to " + tensors.back()->name, first.dtype, first.blocks,
+          std::make_shared<Concatenation>(std::move(parts)), tensors};
+}
+
+std::vector<codec::Layout> CandidateLayouts(const Unit& unit) {
+  if (unit.blocks != nullptr) return {codec::Layout{}, codec::Layout{.block = unit.blocks->block}};
+  std::vector<codec::Layout> layouts = CandidateLayouts(unit.dtype);
+  // Sorted indices; packed codes are large and never sorted.
+  const bool is_integer = unit.dtype && !layouts.front().rotate_sign && layouts.front().element_bytes > 1;
+  if (is_integer && unit.bytes->size() <= kMeasuredAtOnceBytes) {
+    layouts.push_back({.element_bytes = layouts.front().element_bytes, .delta = true});
+  }
+  return layouts;
 }
 
 std::vector<Unit> CutIntoUnits(const OutputFile& file) {

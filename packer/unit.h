@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "codec/codec.h"
 #include "packer/output_tree.h"
 
 namespace entrofs::packer {
@@ -14,6 +15,7 @@ namespace entrofs::packer {
 struct Unit {
   std::string name;
   std::optional<Dtype> dtype;  // of the tensors; nullopt for literals
+  const GgmlType* blocks;      // as OutputTensor has it
   std::shared_ptr<const RandomAccessFile> bytes;
   std::vector<const OutputTensor*> tensors;  // of the file the unit was cut from
 };
@@ -24,6 +26,9 @@ inline constexpr uint64_t kLiteralUnitBytes = 16 << 20;
 // The units of `file`, in order, each tensor one; together they hold its bytes. Zero-size tensors are in no unit.
 // `file` must outlive the result.
 std::vector<Unit> CutIntoUnits(const OutputFile& file);
+
+// The layouts worth measuring for a unit.
+std::vector<codec::Layout> CandidateLayouts(const Unit& unit);
 
 // Several tensors of one type that follow one another, as one unit.
 Unit JoinedUnit(const std::vector<const OutputTensor*>& tensors);

@@ -67,7 +67,10 @@ std::vector<Case> AllCases() {
   std::vector<Case> cases;
   for (CodecKind kind : {CodecKind::kStored, CodecKind::kTans, CodecKind::kHuffman, CodecKind::kZstd}) {
     for (Layout layout : {Layout{1, false}, Layout{2, false}, Layout{2, true}, Layout{4, false}, Layout{4, true},
-                          Layout{8, false}, Layout{8, true}}) {
+                          Layout{8, false}, Layout{8, true}, Layout{1, false, true}, Layout{2, false, true},
+                          Layout{4, false, true}, Layout{8, false, true}, Layout{.block = {{1, 0}, {1, 1}, {32, 2}}},
+                          Layout{.block = {{128, 0}, {64, 1}, {16, 2}, {1, 3}, {1, 4}}},
+                          Layout{.block = {{1, 0}, {3, 1}, {1, 0}}}, Layout{.block = {{4096, 0}}}}) {
       cases.push_back({layout, kind});
     }
   }
@@ -76,7 +79,8 @@ std::vector<Case> AllCases() {
 
 INSTANTIATE_TEST_SUITE_P(Codec, EveryLayoutAndKind, testing::ValuesIn(AllCases()), [](const auto& param) {
   return std::string(Name(param.param.kind)) + std::to_string(param.param.layout.element_bytes) +
-         (param.param.layout.rotate_sign ? "Rotated" : "");
+         (param.param.layout.rotate_sign ? "Rotated" : "") + (param.param.layout.delta ? "Delta" : "") +
+         (param.param.layout.block.empty() ? "" : "Block" + std::to_string(param.param.layout.unit_bytes()));
 });
 
 class EveryKernelSet : public testing::TestWithParam<std::string_view> {
@@ -116,6 +120,37 @@ INSTANTIATE_TEST_SUITE_P(Codec, EveryKernelSet, testing::ValuesIn(SupportedKerne
 TEST(Layout, RefusesOtherElementSizes) {
   for (uint8_t size : {0, 3, 5, 6, 7, 9, 255}) EXPECT_FALSE(ValidateLayout({size, false}).ok());
   EXPECT_FALSE(ValidateLayout({1, true}).ok());
+  EXPECT_FALSE(ValidateLayout({2, true, true}).ok());
+}
+
+TEST(Layout, RefusesBrokenBlocks) {
+  auto is_valid = [](std::vector<BlockField> block) { return ValidateLayout({.block = std::move(block)}).ok(); };
+  EXPECT_FALSE(is_valid({{0, 0}}));
+  EXPECT_FALSE(is_valid({{1, 1}}));             // plane 0 is empty
+  EXPECT_FALSE(is_valid({{1, 0}, {1, 2}}));     // plane 1 is
+  EXPECT_FALSE(is_valid({{4096, 0}, {1, 0}}));  // too long
+  EXPECT_FALSE(is_valid({{1, 0}, {1, 255}}));   // too many planes
+  EXPECT_FALSE(is_valid(std::vector<BlockField>(17, {1, 0})));
+  EXPECT_TRUE(is_valid(std::vector<BlockField>(16, {256, 0})));
+  EXPECT_FALSE(ValidateLayout({.element_bytes = 2, .block = {{1, 0}}}).ok());
+}
+
+TEST(EncodeSegment, PutsFieldsOfBlocksIntoTheirPlanes) {
+  const Layout layout{.block = {{1, 0}, {2, 1}}};
+  std::vector<uint8_t> stored;
+  Scratch scratch;
+  EncodeSegment(layout, std::vector<PlaneEncoder>(2), std::vector<uint8_t>{10, 1, 2, 11, 3, 4, 99}, scratch, stored);
+  // Two plane headers (length x 16, kind stored), the planes, one byte left over.
+  EXPECT_EQ(stored, (std::vector<uint8_t>{2 << 4, 0, 0, 0, 4 << 4, 0, 0, 0, 10, 11, 1, 2, 3, 4, 99}));
+}
+
+TEST(EncodeSegment, TakesDifferencesOfElements) {
+  const Layout layout{.element_bytes = 2, .delta = true};
+  std::vector<uint8_t> stored;
+  Scratch scratch;
+  // 0x0102, 0x0201: the difference is 0x00ff.
+  EncodeSegment(layout, std::vector<PlaneEncoder>(2), std::vector<uint8_t>{2, 1, 1, 2}, scratch, stored);
+  EXPECT_EQ(stored, (std::vector<uint8_t>{2 << 4, 0, 0, 0, 2 << 4, 0, 0, 0, 2, 0xff, 1, 0}));
 }
 
 }  // namespace

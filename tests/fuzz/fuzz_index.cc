@@ -10,7 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 4) return 0;
   uint64_t extents_end = LoadLe<uint32_t>(data);
   ByteSpan bytes(data + 4, size - 4);
-  auto index = archive::DecodeIndex(bytes, extents_end);
+  auto index = archive::DecodeIndex(bytes, extents_end, archive::kKnownFeatures);
   if (!index) return 0;
   for (const archive::VirtualFile& file : index->files) {
     if (!archive::IsSafePath(file.path)) std::abort();
@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   std::vector<uint8_t> again = archive::EncodeIndex(*index);
   if (again.size() != bytes.size()) std::abort();
-  auto decoded = archive::DecodeIndex(again, extents_end);
+  auto decoded = archive::DecodeIndex(again, extents_end, archive::kKnownFeatures);
   if (!decoded || archive::EncodeIndex(*decoded) != again) std::abort();
   return 0;
 }

@@ -69,7 +69,7 @@ void Repair(std::vector<uint8_t>& bytes) {
   auto plain = archive::DecompressBlock(
       footer.index, ByteSpan(bytes).subspan(footer.index.archive_offset, footer.index.stored_bytes));
   if (!plain) return;
-  auto index = archive::DecodeIndex(*plain, footer.report.archive_offset);
+  auto index = archive::DecodeIndex(*plain, footer.report.archive_offset, footer.features);
   if (!index) return;
   for (const archive::VirtualFile& file : index->files) {
     for (const Extent& extent : file.extents) {

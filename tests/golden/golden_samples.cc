@@ -74,6 +74,34 @@ Sample Layouts() {
   return sample;
 }
 
+// Blocks and differences, with bytes left over.
+Sample ExtendedLayouts() {
+  const codec::Layout q8{.block = {{1, 0}, {1, 1}, {32, 2}}};
+  const codec::Layout q6{.block = {{128, 0}, {64, 1}, {16, 2}, {1, 3}, {1, 4}}};
+  const codec::Layout twice{.block = {{1, 0}, {2, 1}, {1, 0}, {12, 2}}};
+  Sample sample;
+  for (CodecKind kind : {CodecKind::kTans, CodecKind::kHuffman, CodecKind::kZstd, CodecKind::kStored}) {
+    testing_support::SampleFile file{.path = std::string(codec::Name(kind)), .extents = {}};
+    for (size_t count : {size_t{13}, size_t{3400}}) {
+      const std::string of = " of " + std::to_string(count);
+      for (const codec::Layout& layout : {q8, q6, twice}) {
+        const std::string name = "blocks of " + std::to_string(layout.unit_bytes()) + of;
+        file.extents.push_back({name, Shaped("bell", count), layout, kind});
+      }
+      for (uint8_t element_bytes : {1, 2, 4, 8}) {
+        Bytes sorted(count);
+        for (size_t i = 0; i < count; ++i) sorted[i] = static_cast<uint8_t>(i % element_bytes == 0 ? 3 * i : i / 300);
+        file.extents.push_back({"differences of " + std::to_string(element_bytes) + " bytes" + of,
+                                std::move(sorted),
+                                {.element_bytes = element_bytes, .delta = true},
+                                kind});
+      }
+    }
+    sample.files.push_back(std::move(file));
+  }
+  return sample;
+}
+
 // Several segments, the last one short; more segments than one index page lists.
 Sample Segments() {
   Sample sample;
@@ -94,7 +122,8 @@ std::vector<GoldenSample> GoldenSamples() {
           {"v1-lengths-tans", Lengths(CodecKind::kTans)},
           {"v1-lengths-huffman", Lengths(CodecKind::kHuffman)},
           {"v1-layouts", Layouts()},
-          {"v1-segments", Segments()}};
+          {"v1-segments", Segments()},
+          {"v1-extended", ExtendedLayouts()}};
 }
 
 }  // namespace entrofs::golden

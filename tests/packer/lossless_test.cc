@@ -166,6 +166,14 @@ const Case kCases[] = {
        return Elements<uint64_t>([&](size_t) { return b.Bits() % 30000; });
      },
      0.24},
+    // Gaps of up to 63: six bits each, with little besides.
+    {"I64Sorted", Dtype::kI64,
+     [] {
+       Bell b;
+       uint64_t at = 0;
+       return Elements<uint64_t>([&](size_t) { return at += b.Bits() % 64; }, 1 << 16);
+     },
+     0.11},
     {"I64Range", Dtype::kI64, [] { return Elements<uint64_t>([](size_t i) { return i; }); }, 0.01},
     {"I32Groups", Dtype::kI32,
      [] { return Elements<uint32_t>([](size_t i) { return static_cast<uint32_t>(i / 128); }); }, 0.01},

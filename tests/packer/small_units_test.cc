@@ -26,7 +26,7 @@ std::vector<std::string> NamesOf(std::vector<Piece> pieces, std::vector<PlannedU
   file.pieces = std::move(pieces);
   ThreadPool pool(2);
   const std::vector<Unit> units = CutIntoUnits(file);
-  Result<std::vector<PlannedUnit>> result = PlanUnits(units, pool);
+  Result<std::vector<PlannedUnit>> result = PlanUnits(units, codec::kDefaultSegmentBytes, pool);
   EXPECT_TRUE(result.ok());
   std::vector<std::string> names;
   for (const PlannedUnit& unit : *result) names.push_back(unit.unit.name);
@@ -75,7 +75,7 @@ TEST(MeasureAtOnce, AgreesWithMeasure) {
   for (size_t size : {size_t{0}, size_t{1}, size_t{5000}, size_t{kMeasuredAtOnceBytes}}) {
     const OutputTensor tensor = Tensor("a", Dtype::kU8, size, 3);
     const std::vector<codec::Layout> layouts = {{4, true}, {2, false}};
-    Result<Measurement> at_once = MeasureAtOnce(*tensor.bytes, layouts);
+    Result<Measurement> at_once = MeasureAtOnce(*tensor.bytes, layouts, codec::kDefaultSegmentBytes);
     Result<Measurement> pooled = Measure(*tensor.bytes, layouts, pool);
     EXPECT_EQ(at_once->fingerprint, pooled->fingerprint);
     for (size_t i = 0; i < 2; ++i) EXPECT_EQ(at_once->layouts[i].planes, pooled->layouts[i].planes);

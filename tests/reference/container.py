@@ -14,6 +14,8 @@ FOOTER_BYTES = 96
 SEGMENTS_PER_PAGE = 512
 NO_TABLE = 0xFFFFFFFF
 STORED, CONSTANT, TANS, HUFFMAN, ZSTD = range(5)
+NONE, ROTATE, DELTA, BLOCKS = range(4)
+EXTENDED_LAYOUTS = 1
 
 
 @dataclass
@@ -28,12 +30,13 @@ class Block:
 class Extent:
     name: bytes
     element_size: int
-    rotate: bool
+    transform: int
     segment_size: int
     plain_size: int
     index_offset: int
     stored_size: int
     planes: list  # of (codec, table number)
+    block: list  # of (bytes, plane)
 
     def segment_count(self):
         return -(-self.plain_size // self.segment_size)
@@ -51,8 +54,8 @@ class Extent:
 
     def storage(self):
         """Everything but the name."""
-        return (self.element_size, self.rotate, self.segment_size, self.plain_size, self.index_offset,
-                self.stored_size, tuple(self.planes))
+        return (self.element_size, self.transform, self.segment_size, self.plain_size, self.index_offset,
+                self.stored_size, tuple(self.planes), tuple(self.block))
 
 
 @dataclass
@@ -88,7 +91,8 @@ class Archive:
         check(footer.take(8) == MAGIC, "no footer")
         check(checksum == xxh3_64(self.data[-FOOTER_BYTES:][:80]), "footer checksum")
         check(version == 1, "unknown version")
-        check(flags == 0, "unknown feature flags")
+        check(flags & ~EXTENDED_LAYOUTS == 0, "unknown feature flags")
+        self.extended_layouts = flags & EXTENDED_LAYOUTS != 0
         check(size == len(self.data), "another file size")
         end = len(self.data) - FOOTER_BYTES
         for block in (self.index_block, self.report_block):
@@ -137,9 +141,13 @@ class Archive:
 
     def _extent(self, fields):
         extent = Extent(fields.text(), fields.u8(), fields.u8(), fields.u32(), fields.u64(), fields.u64(),
-                        fields.u64(), [])
-        check(extent.element_size in (1, 2, 4, 8), "element size")
-        check(extent.rotate == 0 or (extent.rotate == 1 and extent.element_size > 1), "rotation")
+                        fields.u64(), [], [])
+        check(extent.transform <= (BLOCKS if self.extended_layouts else ROTATE), "transform")
+        if extent.transform == BLOCKS:
+            check(1 <= extent.element_size <= 8, "number of planes")
+        else:
+            check(extent.element_size in (1, 2, 4, 8), "element size")
+        check(extent.transform != ROTATE or extent.element_size > 1, "rotation")
         check(65536 <= extent.segment_size <= 4194304 and extent.segment_size % 256 == 0, "segment size")
         if extent.plain_size == 0:
             check(extent.index_offset == 0 and extent.stored_size == 0, "empty extent with stored bytes")
@@ -151,6 +159,12 @@ class Archive:
             else:
                 check(table == NO_TABLE, "plane with a table")
             extent.planes.append((codec, table))
+        if extent.transform == BLOCKS:
+            extent.block = [(fields.u16(), fields.u8()) for _ in range(fields.u8())]
+            check(1 <= len(extent.block) <= 16, "number of fields")
+            check(all(size > 0 for size, _ in extent.block), "empty field")
+            check(sum(size for size, _ in extent.block) <= 4096, "block too long")
+            check({plane for _, plane in extent.block} == set(range(extent.element_size)), "planes of a block")
         return extent
 
     def _paths(self):
@@ -206,13 +220,14 @@ class Archive:
         parts = []
         done = 0
         tables = [None if table == NO_TABLE else self.tables[table][1] for _, table in extent.planes]
+        layout = segments.Layout(extent.element_size, extent.transform, extent.block)
         for offset, size in self.segment_places(extent):
             plain_size = min(extent.segment_size, extent.plain_size - done)
             check(9 <= size <= plain_size + 256, "segment of an impossible size")
             stored = self.data[offset:offset + size]
             check(Fields(stored).u64() == xxh3_64(stored[8:], offset), "segment checksum")
             codecs = [codec for codec, _ in extent.planes]
-            parts.append(segments.decode(stored[8:], plain_size, extent.element_size, extent.rotate, codecs, tables))
+            parts.append(segments.decode(stored[8:], plain_size, layout, codecs, tables))
             done += plain_size
         return b"".join(parts)
 

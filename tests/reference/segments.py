@@ -5,6 +5,7 @@ from fields import Bits, Fields
 from refused import check
 
 STORED, CONSTANT, TANS, HUFFMAN, ZSTD = range(5)
+NONE, ROTATE, DELTA, BLOCKS = range(4)
 STATES = 64
 ROUND = 256
 CHUNK = 4096
@@ -141,32 +142,53 @@ def spelled(lengths):
     return nibbles
 
 
-def decode(stored, plain_size, element_size, rotate, codecs, tables):
+class Layout:
+    """How the bytes of an extent are cut into planes; `block` is a list of (bytes, plane)."""
+
+    def __init__(self, element_size, transform, block):
+        self.element_size, self.transform, self.block = element_size, transform, block
+        self.unit = sum(size for size, _ in block) if transform == BLOCKS else element_size
+
+    def plane_bytes(self, plane):
+        """Of one element or block."""
+        return sum(size for size, p in self.block if p == plane) if self.transform == BLOCKS else 1
+
+
+def decode(stored, plain_size, layout, codecs, tables):
     fields = Fields(stored)
-    headers = [fields.u32() for _ in range(element_size)]
-    count = plain_size // element_size
+    headers = [fields.u32() for _ in range(len(codecs))]
+    count = plain_size // layout.unit
     planes = []
-    for header, codec, table in zip(headers, codecs, tables):
+    for plane, (header, codec, table) in enumerate(zip(headers, codecs, tables)):
         kind = header & 15
         stream = fields.take(header >> 4)
         check(kind in (STORED, CONSTANT, codec), "plane of a kind its extent does not name")
-        planes.append(decode_stream(kind, stream, count, table))
-    leftover = fields.take(plain_size % element_size)
+        planes.append(decode_stream(kind, stream, count * layout.plane_bytes(plane), table))
+    leftover = fields.take(plain_size % layout.unit)
     check(fields.remaining() == 0, "bytes behind the segment")
-    return merge(planes, element_size, rotate) + bytes(leftover)
+    merged = merge_blocks(planes, layout, count) if layout.transform == BLOCKS else merge(planes, layout)
+    return merged + bytes(leftover)
 
 
-def merge(planes, element_size, rotate):
-    if element_size == 1:
-        return bytes(planes[0])
-    width = 8 * element_size
+def merge(planes, layout):
+    width = 8 * layout.element_size
     merged = bytearray()
+    number = 0
     for element in zip(*planes):
-        number = int.from_bytes(bytes(element), "little")
-        if rotate:
-            number = number >> 1 | (number & 1) << (width - 1)
-        merged += number.to_bytes(element_size, "little")
+        coded = int.from_bytes(bytes(element), "little")
+        if layout.transform == ROTATE:
+            number = coded >> 1 | (coded & 1) << (width - 1)
+        elif layout.transform == DELTA:
+            number = (number + coded) % 2 ** width
+        else:
+            number = coded
+        merged += number.to_bytes(layout.element_size, "little")
     return bytes(merged)
+
+
+def merge_blocks(planes, layout, count):
+    readers = [Fields(bytes(plane)) for plane in planes]
+    return b"".join(bytes(readers[plane].take(size)) for _ in range(count) for size, plane in layout.block)
 
 
 def decode_stream(kind, stream, count, table):

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "codec/codec.h"
+
+// Plain bytes <-> planes for every layout. A unit is an element, or a block.
+namespace entrofs::codec {
+
+// True for the layout that leaves bytes as they are: one plane, which nothing needs to be split into.
+bool IsPlainBytes(const Layout& layout);
+
+// How many bytes of each unit go to a plane.
+size_t PlaneBytesPerUnit(const Layout& layout, size_t plane);
+
+// Fills planes[p], of count x PlaneBytesPerUnit bytes, from `count` units at `plain`, and back. No overlap. Requires:
+// a valid layout. Differences start from 0.
+void SplitUnits(const Layout& layout, const uint8_t* plain, size_t count, uint8_t* const* planes);
+void MergeUnits(const Layout& layout, const uint8_t* const* planes, size_t count, uint8_t* plain);
+
+// What SplitUnits makes of a layout with `delta` before it cuts planes: out[i] = element i less the one before.
+void TakeDifferences(const Layout& layout, const uint8_t* plain, size_t count, uint8_t* out);
+
+}  // namespace entrofs::codec
