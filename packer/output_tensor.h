@@ -25,7 +25,10 @@ struct QuantizationError {
   }
 };
 
-// A tensor of a virtual safetensors file: either bytes of an input file or bytes computed from them when they are read.
+struct GgmlType;
+
+// A tensor of a virtual safetensors or GGUF file: either bytes of an input file or bytes computed from them when they
+// are read.
 //
 // `bytes` is asked for any range, several threads at once, in any order and more than once; it must always give the
 // same bytes on every machine and must hold no more than a small, fixed amount of memory per call. Its size() is
@@ -33,6 +36,8 @@ struct QuantizationError {
 struct OutputTensor {
   std::string name;
   Dtype dtype = Dtype::kU8;
+  // Set for tensors of a GGUF file that are no plain numbers; `dtype` then does not count.
+  const GgmlType* blocks = nullptr;
   std::vector<uint64_t> shape;
   std::shared_ptr<const RandomAccessFile> bytes;
 
@@ -45,6 +50,8 @@ struct OutputTensor {
   std::string scheme;
   // Only for the tensor that carries quantized weights.
   std::optional<QuantizationError> error;
+  // The same of the layer's outputs over the inputs of a calibration.
+  std::optional<QuantizationError> output_error;
 };
 
 // `count` bytes of `file` from `offset`, as a file of their own; keeps `file` alive. The range must lie inside.

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <unordered_map>
 
 #include "archive/archive_writer.h"
+#include "packer/ggml_types.h"
 #include "packer/measure.h"
 #include "packer/small_units.h"
 #include "packer/unfinished.h"
@@ -22,28 +24,52 @@ using archive::Extent;
 constexpr uint64_t kLeastSharedBytes = 1 << 10;
 // Tables of one kind of plane that small tensors may share.
 constexpr size_t kTablesPerBatch = 12;
-constexpr size_t kSampleBlockBytes = 64 << 10;
+constexpr uint64_t kSampleBlockBytes = 64 << 10;
 constexpr size_t kMaxSampleBlocks = 16;
 // Below this, one zstd frame does as well as anything else for a literal.
 constexpr uint64_t kPlainLiteralBytes = 32 << 10;
 
-// Evenly spread whole blocks of `bytes`, about a sixteenth of them; all of them when they are few.
-Result<std::vector<uint8_t>> Sample(const RandomAccessFile& bytes) {
+// A multiple of every element and block of the measured layouts.
+uint64_t SampleUnitBytes(const Measurement& measurement) {
+  uint64_t bytes = 8;
+  for (const LayoutCounts& counts : measurement.layouts) {
+    bytes = std::lcm(bytes, uint64_t{counts.layout.unit_bytes()});
+  }
+  return bytes;
+}
+
+// As Measure takes them: without differences.
+std::vector<codec::Layout> LayoutsOf(const Unit& unit) {
+  std::vector<codec::Layout> layouts = CandidateLayouts(unit);
+  std::erase_if(layouts, [](const codec::Layout& layout) { return layout.delta; });
+  return layouts;
+}
+
+// Evenly spread stretches of whole units of `bytes`, about a sixteenth of them; all of them when they are few.
+Result<std::vector<uint8_t>> Sample(const RandomAccessFile& bytes, uint64_t unit_bytes) {
   const uint64_t size = bytes.size();
-  const size_t blocks = std::clamp<size_t>(static_cast<size_t>(size / kSampleBlockBytes / 16), 1, kMaxSampleBlocks);
+  const uint64_t stretch_bytes = std::max(unit_bytes, kSampleBlockBytes / unit_bytes * unit_bytes);
   std::vector<uint8_t> sample;
-  if (size <= 4 * kSampleBlockBytes) {
+  if (size <= 4 * stretch_bytes) {
     sample.resize(size);
     ENTROFS_RETURN_IF_ERROR(bytes.ReadAt(0, sample));
     return sample;
   }
-  sample.resize(blocks * kSampleBlockBytes);
-  for (size_t i = 0; i < blocks; ++i) {
-    const uint64_t offset = size / blocks * i / kSampleBlockBytes * kSampleBlockBytes;
-    ENTROFS_RETURN_IF_ERROR(
-        bytes.ReadAt(offset, MutableByteSpan(sample).subspan(i * kSampleBlockBytes, kSampleBlockBytes)));
+  const size_t count = std::clamp<size_t>(static_cast<size_t>(size / stretch_bytes / 16), 1, kMaxSampleBlocks);
+  sample.resize(count * stretch_bytes);
+  for (size_t i = 0; i < count; ++i) {
+    const uint64_t offset = size / count * i / stretch_bytes * stretch_bytes;
+    ENTROFS_RETURN_IF_ERROR(bytes.ReadAt(offset, MutableByteSpan(sample).subspan(i * stretch_bytes, stretch_bytes)));
   }
   return sample;
+}
+
+// A size near `wished` that ends segments with whole units of the layout, and that an archive allows.
+uint32_t SegmentBytes(uint32_t wished, const codec::Layout& layout) {
+  if (layout.block.empty()) return wished;
+  const uint64_t step = std::lcm(layout.unit_bytes(), codec::kSegmentGranularityBytes);
+  const uint64_t least = (codec::kMinSegmentBytes + step - 1) / step * step;
+  return static_cast<uint32_t>(std::max(least, wished / step * step));
 }
 
 // Bytes that are counted and forgotten.
@@ -107,7 +133,7 @@ class Packer {
     shared_.emplace(1);
     for (const OutputFile& file : tree_.files) {
       for (const Unit& unit : CutIntoUnits(file)) {
-        ENTROFS_ASSIGN_OR_RETURN(Measurement measurement, Measure(*unit.bytes, CandidateLayouts(unit.dtype), pool_));
+        ENTROFS_ASSIGN_OR_RETURN(Measurement measurement, Measure(*unit.bytes, LayoutsOf(unit), pool_));
         if (unit.dtype) shared_->Add(measurement.layouts.front());
         progress_.Advance(unit.bytes->size());
       }
@@ -139,7 +165,7 @@ class Packer {
     for (size_t first = 0; first < units.size(); first += kMaxPlannedUnits) {
       const size_t count = std::min(kMaxPlannedUnits, units.size() - first);
       ENTROFS_ASSIGN_OR_RETURN(std::vector<PlannedUnit> planned,
-                               PlanUnits(std::span(units).subspan(first, count), pool_));
+                               PlanUnits(std::span(units).subspan(first, count), options_.segment_bytes, pool_));
       if (!options_.one_table_per_archive) ShareTables(planned);
       for (const PlannedUnit& unit : planned) {
         ENTROFS_RETURN_IF_ERROR(AddUnit(unit, reports));
@@ -153,8 +179,7 @@ class Packer {
 
   Status AddUnit(const PlannedUnit& planned, std::vector<TensorReport>& reports) {
     if (planned.measurement) return AddUnit(planned.unit, *planned.measurement, reports);
-    ENTROFS_ASSIGN_OR_RETURN(Measurement measurement,
-                             Measure(*planned.unit.bytes, CandidateLayouts(planned.unit.dtype), pool_));
+    ENTROFS_ASSIGN_OR_RETURN(Measurement measurement, Measure(*planned.unit.bytes, LayoutsOf(planned.unit), pool_));
     return AddUnit(planned.unit, measurement, reports);
   }
 
@@ -168,7 +193,7 @@ class Packer {
     ENTROFS_ASSIGN_OR_RETURN(Coding coding, Choose(unit, measurement));
     ArchiveWriter::ExtentOptions extent_options{.name = unit.name,
                                                 .plain_bytes = unit.bytes->size(),
-                                                .segment_bytes = options_.segment_bytes,
+                                                .segment_bytes = SegmentBytes(options_.segment_bytes, coding.layout),
                                                 .layout = coding.layout,
                                                 .planes = coding.planes,
                                                 .tables = {}};
@@ -189,7 +214,7 @@ class Packer {
     if (!unit.dtype && unit.bytes->size() < kPlainLiteralBytes && options_.codec != CodecChoice::kStored) {
       return Coding{codec::Layout{}, {{codec::CodecKind::kZstd, nullptr}}, measurement.layouts[0].EntropyBits()};
     }
-    ENTROFS_ASSIGN_OR_RETURN(std::vector<uint8_t> sample, Sample(*unit.bytes));
+    ENTROFS_ASSIGN_OR_RETURN(std::vector<uint8_t> sample, Sample(*unit.bytes, SampleUnitBytes(measurement)));
     CodingOptions options{options_.codec, options_.segment_bytes, shared_ && unit.dtype ? &*shared_ : nullptr,
                           options_.one_table_per_archive};
     // The choice of a coder is about tensors.
@@ -256,12 +281,14 @@ class Packer {
       }
       report.file = file.path;
       report.dtype = tensor->dtype;
+      if (tensor->blocks != nullptr) report.block_type = tensor->blocks->name;
       report.shape = tensor->shape;
       report.plain_bytes = tensor->bytes->size();
       report.weight_count = tensor->weight_count;
       report.belongs_to = tensor->belongs_to;
       report.scheme = tensor->scheme;
       report.error = tensor->error;
+      report.output_error = tensor->output_error;
       report_.tensors.push_back(std::move(report));
     }
   }

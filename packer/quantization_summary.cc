@@ -26,6 +26,10 @@ std::optional<QuantizationSummary> SummarizeQuantization(const Report& report) {
     quantized.insert({tensor.file, tensor.belongs_to});
     summary.schemes.insert(tensor.scheme);
     summary.error += *tensor.error;
+    if (tensor.output_error) {
+      if (!summary.output_error) summary.output_error.emplace();
+      *summary.output_error += *tensor.output_error;
+    }
   }
   if (quantized.empty()) return std::nullopt;
   summary.tensor_count = quantized.size();

@@ -17,6 +17,7 @@ struct QuantizationSummary {
   uint64_t archive_bytes = 0;
   double entropy_bits = 0;
   QuantizationError error;
+  std::optional<QuantizationError> output_error;  // where inputs were known
   std::string worst_tensor;  // the input's name
   double worst_sqnr_db = 0;
 

@@ -41,8 +41,12 @@ class Quantizer {
   }
 
   Result<OutputTree> Build() {
+    if (checkpoint_.files.size() == 1 && checkpoint_.files[0].gguf) {
+      return Error{ErrorCode::kUnsupported, checkpoint_.root + ": GGUF files are packed without loss only"};
+    }
     ENTROFS_RETURN_IF_ERROR(PlanAll());
     tree_.directories = checkpoint_.directories;
+    tree_.warnings.insert(tree_.warnings.end(), checkpoint_.warnings.begin(), checkpoint_.warnings.end());
     for (const CheckpointFile& file : checkpoint_.files) {
       Result<OutputFile> output = Convert(file);
       if (!output) return NotPossible(std::move(output.error())).WithContext(file.path);

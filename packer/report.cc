@@ -10,14 +10,19 @@ using Json = nlohmann::ordered_json;
 
 // Only what cannot be derived, and only where it is not the usual, for there may be a hundred thousand tensors.
 Json TensorToJson(const TensorReport& tensor) {
-  Json json = {{"name", tensor.name},   {"dtype", Name(tensor.dtype)},           {"shape", tensor.shape},
+  Json json = {{"name", tensor.name},   {"dtype", tensor.type_name()},           {"shape", tensor.shape},
                {"codec", tensor.codec}, {"archive_bytes", tensor.archive_bytes}, {"entropy_bits", tensor.entropy_bits}};
+  if (!tensor.block_type.empty()) json["plain_bytes"] = tensor.plain_bytes;
   if (tensor.weight_count != ElementCount(tensor.shape)) json["weights"] = tensor.weight_count;
   if (tensor.belongs_to != tensor.name) json["belongs_to"] = tensor.belongs_to;
   if (!tensor.scheme.empty()) json["scheme"] = tensor.scheme;
   if (tensor.error) {
     json["signal_energy"] = tensor.error->signal_energy;
     json["noise_energy"] = tensor.error->noise_energy;
+  }
+  if (tensor.output_error) {
+    json["output_signal_energy"] = tensor.output_error->signal_energy;
+    json["output_noise_energy"] = tensor.output_error->noise_energy;
   }
   return json;
 }
@@ -26,20 +31,27 @@ TensorReport TensorFromJson(const Json& json, const std::string& file) {
   TensorReport tensor;
   tensor.name = json.at("name").get<std::string>();
   tensor.file = file;
-  std::optional<Dtype> dtype = ParseDtype(json.at("dtype").get<std::string>());
-  if (!dtype) throw std::runtime_error("unknown dtype");
-  tensor.dtype = *dtype;
+  const std::string type = json.at("dtype").get<std::string>();
+  std::optional<Dtype> dtype = ParseDtype(type);
+  tensor.dtype = dtype.value_or(Dtype::kU8);
+  if (!dtype) tensor.block_type = type;
   tensor.shape = json.at("shape").get<std::vector<uint64_t>>();
   tensor.codec = json.at("codec").get<std::string>();
   tensor.archive_bytes = json.at("archive_bytes").get<uint64_t>();
   tensor.entropy_bits = json.at("entropy_bits").get<uint64_t>();
   const uint64_t count = ElementCount(tensor.shape).value_or(0);
   tensor.weight_count = json.value("weights", count);
-  tensor.plain_bytes = static_cast<uint64_t>(static_cast<unsigned __int128>(count) * BitWidth(*dtype) / 8);
+  // Types that are no dtype say how large they are.
+  tensor.plain_bytes = dtype ? static_cast<uint64_t>(static_cast<unsigned __int128>(count) * BitWidth(*dtype) / 8)
+                             : json.at("plain_bytes").get<uint64_t>();
   tensor.belongs_to = json.value("belongs_to", tensor.name);
   tensor.scheme = json.value("scheme", std::string());
   if (json.contains("signal_energy")) {
     tensor.error = QuantizationError{json.at("signal_energy").get<double>(), json.at("noise_energy").get<double>()};
+  }
+  if (json.contains("output_signal_energy")) {
+    tensor.output_error =
+        QuantizationError{json.at("output_signal_energy").get<double>(), json.at("output_noise_energy").get<double>()};
   }
   return tensor;
 }

@@ -17,6 +17,7 @@ struct TensorReport {
   std::string name;
   std::string file;
   Dtype dtype = Dtype::kU8;
+  std::string block_type;  // of a GGUF file ("Q4_K"), instead of the dtype
   std::vector<uint64_t> shape;
   std::string codec;  // "tans", "stored+tans"
   uint64_t plain_bytes = 0;
@@ -28,7 +29,9 @@ struct TensorReport {
   std::string belongs_to;     // the input tensor
   std::string scheme;         // the quantizer, empty for unchanged tensors
   std::optional<QuantizationError> error;
+  std::optional<QuantizationError> output_error;
 
+  std::string type_name() const { return block_type.empty() ? std::string(Name(dtype)) : block_type; }
   // weight_count, or the elements of a tensor that carries no weights; at least 1.
   uint64_t divisor() const;
   double bits_per_weight() const { return 8.0 * static_cast<double>(archive_bytes) / static_cast<double>(divisor()); }

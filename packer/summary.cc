@@ -71,6 +71,9 @@ void PrintQuantization(const Report& report, std::ostream& out) {
       << FormatCount(summary->weight_count) << " weights at " << Decimal(summary->bits_per_weight(), 3)
       << " bits with their scales; SQNR " << Db(summary->error.SqnrDb()) << " in total, worst "
       << Db(summary->worst_sqnr_db) << " (" << archive::Printable(summary->worst_tensor) << ")\n";
+  if (summary->output_error) {
+    out << "outputs over the calibration's inputs: SQNR " << Db(summary->output_error->SqnrDb()) << " in total\n";
+  }
 }
 
 nlohmann::ordered_json QuantizationJson(const QuantizationSummary& summary) {
@@ -88,16 +91,16 @@ nlohmann::ordered_json QuantizationJson(const QuantizationSummary& summary) {
 }  // namespace
 
 void PrintSummary(const Report& report, uint64_t archive_bytes, std::ostream& out) {
-  std::map<Dtype, Sum> by_dtype;
+  std::map<std::pair<Dtype, std::string>, Sum> by_dtype;
   Sum total;
   for (const TensorReport& tensor : report.tensors) {
-    by_dtype[tensor.dtype].Add(tensor);
+    by_dtype[{tensor.dtype, tensor.type_name()}].Add(tensor);
     total.Add(tensor);
   }
   TextTable table({Align::kLeft, Align::kRight, Align::kRight, Align::kRight, Align::kRight, Align::kRight,
                    Align::kRight, Align::kRight});
   table.AddRow({"dtype", "tensors", "weights", "plain", "archive", "bits/weight", "entropy", "overhead"});
-  for (const auto& [dtype, sum] : by_dtype) table.AddRow(SumRow(std::string(Name(dtype)), sum));
+  for (const auto& [dtype, sum] : by_dtype) table.AddRow(SumRow(archive::Printable(dtype.second), sum));
   table.AddRow({"other", "", "", FormatBytes(report.other_plain_bytes), FormatBytes(report.other_archive_bytes)});
   const uint64_t index_bytes =
       archive_bytes - std::min(archive_bytes, total.archive_bytes + report.other_archive_bytes);
@@ -121,10 +124,10 @@ void PrintTensors(const Report& report, std::ostream& out) {
   for (const TensorReport& tensor : report.tensors) {
     if (file == nullptr || *file != tensor.file) table.AddRow({archive::Printable(tensor.file) + ":"});
     file = &tensor.file;
-    table.AddRow({"  " + archive::Printable(tensor.name), std::string(Name(tensor.dtype)), ShapeText(tensor.shape),
-                  archive::Printable(tensor.codec), FormatBytes(tensor.plain_bytes), FormatBytes(tensor.archive_bytes),
-                  Decimal(tensor.bits_per_weight(), 3), Decimal(tensor.entropy_bits_per_weight(), 3),
-                  tensor.error ? Db(tensor.error->SqnrDb()) : ""});
+    table.AddRow({"  " + archive::Printable(tensor.name), archive::Printable(tensor.type_name()),
+                  ShapeText(tensor.shape), archive::Printable(tensor.codec), FormatBytes(tensor.plain_bytes),
+                  FormatBytes(tensor.archive_bytes), Decimal(tensor.bits_per_weight(), 3),
+                  Decimal(tensor.entropy_bits_per_weight(), 3), tensor.error ? Db(tensor.error->SqnrDb()) : ""});
   }
   table.Print(out);
 }
@@ -139,7 +142,7 @@ std::string InspectJson(const Report& report, uint64_t virtual_bytes, uint64_t a
   for (const TensorReport& tensor : report.tensors) {
     Json row = {{"name", tensor.name},
                 {"file", tensor.file},
-                {"dtype", Name(tensor.dtype)},
+                {"dtype", tensor.type_name()},
                 {"shape", tensor.shape},
                 {"codec", tensor.codec},
                 {"plain_bytes", tensor.plain_bytes},
@@ -148,6 +151,7 @@ std::string InspectJson(const Report& report, uint64_t virtual_bytes, uint64_t a
                 {"entropy_bits", tensor.entropy_bits_per_weight()}};
     // JSON has no infinity: dump writes null for it.
     if (tensor.error) row["sqnr_db"] = tensor.error->SqnrDb();
+    if (tensor.output_error) row["output_sqnr_db"] = tensor.output_error->SqnrDb();
     json["tensors"].push_back(std::move(row));
   }
   return json.dump(2, ' ', false, Json::error_handler_t::replace);

@@ -21,6 +21,7 @@ struct CreateOptions {
   bool symmetric = false;
   double bits_per_weight = 0;
   std::string size;
+  std::string calibration;
   std::vector<std::string> include;
   std::vector<std::string> exclude;
   std::string codec = "auto";
@@ -33,7 +34,8 @@ struct CreateOptions {
 };
 
 constexpr const char* kFooter =
-    "SRC is a directory, packed with all that is in it, or one .safetensors file. An existing FILE is replaced when "
+    "SRC is a directory, packed with all that is in it, or one .safetensors or .gguf file. An existing FILE is "
+    "replaced when "
     "the\n"
     "new archive is complete; on an error or Ctrl-C nothing is left behind.\n\n"
     "examples:\n"
@@ -44,7 +46,7 @@ constexpr const char* kFooter =
     "  entro-pack create adapter.safetensors -o adapter.entro --json\n";
 
 void Describe(CLI::App& app, CreateOptions& options) {
-  app.add_option("SRC", options.source, "Checkpoint directory or .safetensors file")->required();
+  app.add_option("SRC", options.source, "Checkpoint directory, or .safetensors or .gguf file")->required();
   app.add_option("-o,--output", options.output, "The archive to write")->required()->type_name("FILE");
   CLI::Option* quant =
       app.add_option("--quant", options.quant,
@@ -68,6 +70,11 @@ void Describe(CLI::App& app, CreateOptions& options) {
       ->type_name("N")
       ->check(CLI::IsMember({32, 64, 128}));
   app.add_flag("--symmetric", options.symmetric, "Of uint4-group: zero is always the middle code");
+  app.add_option("--calibration", options.calibration,
+                 "What scripts/calibrate found out about the inputs of linear layers (.safetensors): with\n"
+                 "--bits-per-weight or --size, bits go where outputs need them, and rounding makes up for\n"
+                 "its errors; with every scheme, the error of the outputs is shown")
+      ->type_name("FILE");
   app.add_option("--include", options.include, "Quantize tensors of this name too (* and ? match; may be repeated)")
       ->type_name("PATTERN")
       ->expected(1)
@@ -125,6 +132,9 @@ Result<OutputTree> BuildTree(const CreateOptions& options, const PackOptions& pa
   if (!scheme && !(options.include.empty() && options.exclude.empty())) {
     return Usage("--include and --exclude choose what to quantize: they need --quant, --bits-per-weight or --size");
   }
+  if (!scheme && !options.calibration.empty()) {
+    return Usage("--calibration is about what to quantize: it needs --quant, --bits-per-weight or --size");
+  }
   ENTROFS_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.source));
   if (!scheme) return LosslessTree(checkpoint);
   quantize::Options quantization;
@@ -134,6 +144,9 @@ Result<OutputTree> BuildTree(const CreateOptions& options, const PackOptions& pa
   if (options.bits_per_weight > 0) quantization.bits_per_weight = options.bits_per_weight;
   if (!options.size.empty()) {
     ENTROFS_ASSIGN_OR_RETURN(quantization.archive_bytes, ParseBytes(options.size));
+  }
+  if (!options.calibration.empty()) {
+    ENTROFS_ASSIGN_OR_RETURN(quantization.calibration, quantize::Calibration::Open(options.calibration));
   }
   quantization.include = options.include;
   quantization.exclude = options.exclude;

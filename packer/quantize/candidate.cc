@@ -57,7 +57,8 @@ Result<ValueHistogram> CountValues(const Job& job) {
                                                    });
                                        }));
   for (size_t i = 0; i < energies.size(); ++i) {
-    candidate.row_factors[first_row + i] = static_cast<float>(RowFactor(energies[i] / static_cast<double>(columns)));
+    const double mean_square = energies[i] / static_cast<double>(columns);
+    candidate.row_factors[first_row + i] = static_cast<float>(RowFactor(mean_square / candidate.importance));
   }
   ValueHistogram::Counter counter;
   ENTROFS_RETURN_IF_ERROR(VisitWeights(*candidate.input->bytes, candidate.input->dtype, job.begin, job.end,
@@ -136,6 +137,44 @@ Status MeasureErrors(bool count_codes, std::vector<Candidate>& candidates, Threa
   }));
   for (size_t i = 0; i < jobs.size(); ++i) jobs[i].candidate->error += errors[i];
   return OkStatus();
+}
+
+Status MeasureOutputErrors(std::vector<Candidate>& candidates, ThreadPool& pool) {
+  return ParallelForStatus(pool, candidates.size(), [&](size_t i) -> Status {
+    Candidate& candidate = candidates[i];
+    if (!candidate.matrix || candidate.moments.empty() || candidate.output_error) return OkStatus();
+    const uint64_t columns = candidate.shape.columns;
+    std::vector<uint8_t> codes(kVisitElements);
+    std::vector<float> values(kVisitElements);
+    std::vector<Affine> affines(1);
+    QuantizationError error;
+    Status read = OkStatus();
+    auto add = [&](const float* weights, size_t count, uint64_t first) {
+      if (!read) return;
+      read = candidate.matrix->ReadCodes(first, count, codes.data());
+      VisitRows(weights, count, first, columns, [&](uint64_t, const float* piece, size_t size) {
+        const uint64_t at = first + static_cast<uint64_t>(piece - weights);
+        for (uint64_t done = 0; read && done < size;) {
+          const uint64_t run = (at + done) / candidate.matrix->run_length();
+          const uint64_t end = std::min((run + 1) * candidate.matrix->run_length() - at, uint64_t{size});
+          read = candidate.matrix->ReadAffines(run, 1, affines.data());
+          Dequantize(affines[0], candidate.input->dtype, codes.data() + (at + done - first), end - done, values.data());
+          for (uint64_t j = done; j < end; ++j) {
+            const double moment = candidate.moments[(at + j) % columns], weight = piece[j];
+            const double difference = weight - values[j - done];
+            error += {moment * weight * weight, moment * difference * difference};
+          }
+          done = end;
+        }
+      });
+    };
+    Status status =
+        VisitWeights(*candidate.input->bytes, candidate.input->dtype, 0, candidate.shape.element_count(), add);
+    if (status) status = std::move(read);
+    if (!status) return std::move(status.error()).WithContext(candidate.input->name);
+    candidate.output_error = error;
+    return OkStatus();
+  });
 }
 
 }  // namespace entrofs::packer::quantize

@@ -21,6 +21,9 @@ struct Candidate {
   size_t index = 0;  // among the inputs
   const OutputTensor* input = nullptr;
   QuantizedMatrix::Shape shape;
+  // Of calibrated matrices: the mean square of the inputs, and of each of them.
+  double importance = 1;
+  std::vector<float> moments;
 
   // Found by the first pass.
   std::vector<Range> ranges;  // one for the matrix, or one per row
@@ -36,6 +39,9 @@ struct Candidate {
   QuantizationError error;
   codec::Histogram codes{};  // only when asked for
 
+  // Of the layer's outputs, where inputs are known.
+  std::optional<QuantizationError> output_error;
+
   // Of all rows together.
   Range WholeRange() const;
 };
@@ -49,5 +55,8 @@ Status FindRanges(const FirstPass& pass, std::vector<Candidate>& candidates, Thr
 
 // Fills the error, and if so asked the codes, of every candidate that has a matrix.
 Status MeasureErrors(bool count_codes, std::vector<Candidate>& candidates, ThreadPool& pool);
+
+// Fills the output errors of candidates with moments, as if inputs were independent of each other.
+Status MeasureOutputErrors(std::vector<Candidate>& candidates, ThreadPool& pool);
 
 }  // namespace entrofs::packer::quantize

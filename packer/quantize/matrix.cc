@@ -25,13 +25,15 @@ Status VisitWeights(const RandomAccessFile& bytes, Dtype dtype, uint64_t begin, 
 }
 
 QuantizedMatrix::QuantizedMatrix(std::shared_ptr<const RandomAccessFile> bytes, Dtype dtype, Shape shape, int bits,
-                                 uint64_t run_length, std::vector<Affine> affines)
+                                 uint64_t run_length, std::vector<Affine> affines,
+                                 std::shared_ptr<const RandomAccessFile> codes)
     : bytes_(std::move(bytes)),
       dtype_(dtype),
       shape_(shape),
       bits_(bits),
       run_length_(run_length),
-      affines_(std::move(affines)) {
+      affines_(std::move(affines)),
+      codes_(std::move(codes)) {
   assert(affines_.size() == run_count());
 }
 
@@ -64,6 +66,7 @@ Status QuantizedMatrix::VisitRuns(uint64_t begin, uint64_t end, const RunVisitor
 }
 
 Status QuantizedMatrix::ReadCodes(uint64_t begin, uint64_t count, uint8_t* codes) const {
+  if (codes_) return codes_->ReadAt(begin, {codes, count});
   return VisitRuns(begin, begin + count, [&](const Affine& affine, const float* weights, size_t size, uint64_t first) {
     Quantize(affine, weights, size, codes + (first - begin));
   });
@@ -83,10 +86,11 @@ Status QuantizedMatrix::ReadAffines(uint64_t begin, uint64_t count, Affine* affi
 Result<QuantizationError> QuantizedMatrix::Measure(uint64_t begin, uint64_t end, codec::Histogram* histogram) const {
   QuantizationError error;
   std::vector<uint8_t> codes(end - begin);
+  if (codes_) ENTROFS_RETURN_IF_ERROR(codes_->ReadAt(begin, codes));
   ENTROFS_RETURN_IF_ERROR(
       VisitRuns(begin, end, [&](const Affine& affine, const float* weights, size_t count, uint64_t first) {
         uint8_t* run_codes = codes.data() + (first - begin);
-        Quantize(affine, weights, count, run_codes);
+        if (!codes_) Quantize(affine, weights, count, run_codes);
         error += MeasureError(affine, dtype_, weights, run_codes, count);
       }));
   if (histogram != nullptr) codec::CountBytes(codes, *histogram);

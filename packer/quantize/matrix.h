@@ -35,9 +35,11 @@ class QuantizedMatrix {
   // Fits one run's parameters to its weights. Must depend on them alone.
   using Fit = std::function<Affine(const float* weights, size_t count)>;
 
-  // With known parameters, one per run. Requires: affines.size() == ceil(elements / run_length).
+  // With known parameters, one per run. Requires: affines.size() == ceil(elements / run_length). Codes are computed
+  // from the weights, or are those in `codes`, a byte for each element.
   QuantizedMatrix(std::shared_ptr<const RandomAccessFile> bytes, Dtype dtype, Shape shape, int bits,
-                  uint64_t run_length, std::vector<Affine> affines);
+                  uint64_t run_length, std::vector<Affine> affines,
+                  std::shared_ptr<const RandomAccessFile> codes = nullptr);
   // With parameters fitted anew for every run that is touched. Requires: run_length divides kVisitElements and columns.
   QuantizedMatrix(std::shared_ptr<const RandomAccessFile> bytes, Dtype dtype, Shape shape, int bits,
                   uint64_t run_length, Fit fit);
@@ -67,6 +69,7 @@ class QuantizedMatrix {
   const int bits_;
   const uint64_t run_length_;
   const std::vector<Affine> affines_;
+  const std::shared_ptr<const RandomAccessFile> codes_;
   const Fit fit_;
 };
 

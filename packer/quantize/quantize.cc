@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <limits>
+#include <numeric>
 #include <set>
 
 #include "base/units.h"
@@ -11,6 +13,7 @@
 #include "packer/quantize/candidate.h"
 #include "packer/quantize/eligibility.h"
 #include "packer/quantize/layout.h"
+#include "packer/quantize/portable_math.h"
 #include "packer/quantize/rate_plan.h"
 
 namespace entrofs::packer::quantize {
@@ -123,7 +126,7 @@ Status FitRate(const Options& options, std::span<const OutputTensor> tensors, st
   if (options.archive_bytes) {
     ENTROFS_ASSIGN_OR_RETURN(target, BitsLeft(options, candidates, tensors, pool));
   }
-  ENTROFS_ASSIGN_OR_RETURN(double bits, FitToRate(target, candidates, pool));
+  ENTROFS_ASSIGN_OR_RETURN(double bits, FitToRate(target, options.calibration.get(), candidates, pool));
   if (weights > 0 && std::abs(bits - target) > kRateTolerance * target) {
     std::array<char, 128> text;
     std::snprintf(text.data(), text.size(),
@@ -140,6 +143,33 @@ Status FitRanges(const Options& options, std::vector<Candidate>& candidates, Thr
     if (candidate.layout) candidate.matrix = Fit(options, candidate);
   }
   return MeasureErrors(/*count_codes=*/false, candidates, pool);
+}
+
+// Fills importance and moments of the matrices whose inputs are known; the others count as the geometric mean of these.
+Status ReadCalibration(const Calibration& calibration, std::vector<Candidate>& candidates, Plan& plan) {
+  double log_sum = 0;
+  size_t known = 0;
+  for (Candidate& candidate : candidates) {
+    const std::string& name = candidate.input->name;
+    if (!calibration.Knows(name)) continue;
+    ENTROFS_ASSIGN_OR_RETURN(candidate.moments, calibration.Moments(name, candidate.shape.columns));
+    const double sum = std::accumulate(candidate.moments.begin(), candidate.moments.end(), 0.0);
+    candidate.importance = sum / static_cast<double>(candidate.shape.columns);
+    // A layer that got nothing but zeros.
+    if (candidate.importance == 0) candidate.importance = std::numeric_limits<float>::min();
+    log_sum += Log2(candidate.importance);
+    ++known;
+  }
+  if (known == 0 && !candidates.empty()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "the calibration knows none of the tensors to quantize, such as " + candidates.front().input->name};
+  }
+  for (Candidate& candidate : candidates) {
+    if (!candidate.moments.empty()) continue;
+    candidate.importance = Exp2(log_sum / static_cast<double>(known));
+    plan.warnings.push_back(candidate.input->name + ": not in the calibration, counted like the others");
+  }
+  return OkStatus();
 }
 
 Status CheckOptions(const Options& options) {
@@ -185,12 +215,13 @@ Result<Plan> PlanQuantization(const Options& options, std::span<const OutputTens
     candidate.input = &tensors[i];
     candidate.shape = {tensors[i].shape[0], tensors[i].shape[1]};
   }
+  Plan plan;
+  if (options.calibration) ENTROFS_RETURN_IF_ERROR(ReadCalibration(*options.calibration, candidates, plan));
   FirstPass pass;
   pass.ranges_per_row = [&](const Candidate& candidate) { return HasRangePerRow(options, candidate); };
   pass.count_values = options.scheme == Scheme::kRate;
   ENTROFS_RETURN_IF_ERROR(FindRanges(pass, candidates, pool));
 
-  Plan plan;
   for (Candidate& candidate : candidates) {
     std::string problem = ProblemOf(options, candidate);
     if (problem.empty()) {
@@ -202,6 +233,8 @@ Result<Plan> PlanQuantization(const Options& options, std::span<const OutputTens
   ENTROFS_RETURN_IF_ERROR(options.scheme == Scheme::kRate ? FitRate(options, tensors, candidates, pool, plan)
                                                           : FitRanges(options, candidates, pool));
 
+  ENTROFS_RETURN_IF_ERROR(MeasureOutputErrors(candidates, pool));
+
   for (const OutputTensor& tensor : tensors) plan.tensors.push_back({{tensor}, std::nullopt});
   for (Candidate& candidate : candidates) {
     if (!candidate.matrix) continue;
@@ -209,6 +242,7 @@ Result<Plan> PlanQuantization(const Options& options, std::span<const OutputTens
     std::vector<OutputTensor> outputs = LayOut(*candidate.input, *candidate.layout, candidate.matrix);
     for (OutputTensor& output : outputs) output.scheme = Name(options.scheme);
     outputs.front().error = candidate.error;
+    outputs.front().output_error = candidate.output_error;
     plan.tensors[candidate.index] = {std::move(outputs), candidate.layout};
   }
   ENTROFS_RETURN_IF_ERROR(CheckNames(plan));

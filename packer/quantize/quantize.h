@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "packer/output_tensor.h"
+#include "packer/quantize/calibration.h"
 
 // Turns a checkpoint's matrices into quantized ones in the forms of compressed-tensors, which transformers and vLLM
 // load. This and quantization_config.h are what the rest of packer/ includes.
@@ -42,6 +43,9 @@ struct Options {
   // `tensors`.
   std::optional<uint64_t> archive_bytes = std::nullopt;
   double other_bytes = 0;
+  // What is known of layers' inputs; may be null. kRate shares out bits by it and rounds with error feedback where it
+  // has Hessians; for every scheme, output errors are measured where it knows the inputs.
+  std::shared_ptr<const Calibration> calibration = nullptr;
 };
 
 // The way a matrix is written: what a config group says of its weights.

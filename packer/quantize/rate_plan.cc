@@ -4,6 +4,9 @@
 #include <cmath>
 #include <numeric>
 
+#include "packer/quantize/code_store.h"
+#include "packer/quantize/feedback.h"
+#include "packer/quantize/parallel.h"
 #include "packer/quantize/rate.h"
 
 namespace entrofs::packer::quantize {
@@ -24,9 +27,44 @@ constexpr uint64_t kSmallMatrix = 16 << 10;
 // Tables are only built for this many matrices to learn what coding costs beyond entropy.
 constexpr size_t kMaxTables = 16;
 
+// Rows that are rounded by one job.
+constexpr uint64_t kRowsPerJob = 64;
+
+// Replaces the codes of a fitted matrix by such as keep its layer's outputs near.
+Status RoundWithFeedback(const Calibration& calibration, Candidate& candidate, ThreadPool& pool) {
+  const OutputTensor& input = *candidate.input;
+  const uint64_t rows = candidate.shape.rows, columns = candidate.shape.columns;
+  ENTROFS_ASSIGN_OR_RETURN(std::vector<float> hessian, calibration.Hessian(input.name, columns));
+  const ErrorFeedback feedback(std::move(hessian), columns, pool);
+  std::vector<Affine> affines(rows);
+  ENTROFS_RETURN_IF_ERROR(candidate.matrix->ReadAffines(0, rows, affines.data()));
+  ENTROFS_ASSIGN_OR_RETURN(std::shared_ptr<CodeStore> store, CodeStore::Create(rows * columns));
+  const size_t jobs = (rows + kRowsPerJob - 1) / kRowsPerJob;
+  std::vector<QuantizationError> errors(jobs);
+  ENTROFS_RETURN_IF_ERROR(ParallelForStatus(pool, jobs, [&](size_t job) -> Status {
+    const uint64_t first = job * kRowsPerJob, count = std::min(kRowsPerJob, rows - first);
+    std::vector<float> weights(count * columns);
+    ENTROFS_RETURN_IF_ERROR(VisitWeights(*input.bytes, input.dtype, first * columns, (first + count) * columns,
+                                         [&](const float* piece, size_t size, uint64_t at) {
+                                           std::copy_n(piece, size,
+                                                       weights.begin() + static_cast<ptrdiff_t>(at - first * columns));
+                                         }));
+    std::vector<uint8_t> codes(weights.size());
+    errors[job] = feedback.Round(weights, std::span(affines).subspan(first, count), input.dtype, codes);
+    return store->Write(first * columns, codes);
+  }));
+  candidate.output_error =
+      std::accumulate(errors.begin(), errors.end(), QuantizationError{},
+                      [](QuantizationError sum, const QuantizationError& error) { return sum += error; });
+  candidate.matrix = std::make_shared<QuantizedMatrix>(
+      input.bytes, input.dtype, candidate.shape, candidate.layout->bits, columns, std::move(affines), std::move(store));
+  return OkStatus();
+}
+
 class RateFitter {
  public:
-  RateFitter(std::vector<Candidate>& candidates, ThreadPool& pool) : candidates_(candidates), pool_(pool) {
+  RateFitter(const Calibration* calibration, std::vector<Candidate>& candidates, ThreadPool& pool)
+      : calibration_(calibration), candidates_(candidates), pool_(pool) {
     for (Candidate& candidate : candidates) {
       if (!candidate.layout) continue;
       active_.push_back(&candidate);
@@ -71,6 +109,10 @@ class RateFitter {
 
   Result<double> FitAndMeasure(double step) {
     pool_.ParallelFor(active_.size(), [&](size_t i) { Fit(step, *active_[i]); });
+    for (Candidate* candidate : active_) {
+      const bool has_hessian = calibration_ != nullptr && calibration_->HasHessian(candidate->input->name);
+      if (has_hessian) ENTROFS_RETURN_IF_ERROR(RoundWithFeedback(*calibration_, *candidate, pool_));
+    }
     ENTROFS_RETURN_IF_ERROR(MeasureErrors(/*count_codes=*/true, candidates_, pool_));
     return CodedBitsOfAll();
   }
@@ -119,6 +161,7 @@ class RateFitter {
                                           candidate.shape.columns, std::move(affines));
   }
 
+  const Calibration* const calibration_;
   std::vector<Candidate>& candidates_;
   ThreadPool& pool_;
   std::vector<Candidate*> active_;
@@ -129,8 +172,9 @@ class RateFitter {
 
 }  // namespace
 
-Result<double> FitToRate(double target_bits, std::vector<Candidate>& candidates, ThreadPool& pool) {
-  return RateFitter(candidates, pool).Run(target_bits);
+Result<double> FitToRate(double target_bits, const Calibration* calibration, std::vector<Candidate>& candidates,
+                         ThreadPool& pool) {
+  return RateFitter(calibration, candidates, pool).Run(target_bits);
 }
 
 }  // namespace entrofs::packer::quantize

@@ -33,10 +33,11 @@ def read_tensors(directory):
     return tensors
 
 
-def unpack_nibbles(packed, count):
-    """The 4-bit numbers in int32 words along the last dimension, lowest bits first, the first `count` of each row."""
-    shifts = torch.arange(0, 32, 4)
-    return ((packed.unsqueeze(-1) >> shifts) & 15).flatten(-2)[..., :count]
+def unpack(packed, bits, count):
+    """The numbers of `bits` bits in int32 words along the last dimension, lowest bits first, the first `count` of each
+    row."""
+    shifts = torch.arange(0, 32, bits)
+    return ((packed.unsqueeze(-1) >> shifts) & ((1 << bits) - 1)).flatten(-2)[..., :count]
 
 
 def dense_weight(tensors, module):
@@ -48,10 +49,13 @@ def dense_weight(tensors, module):
     if module + ".weight_packed" in tensors:
         rows, columns = tensors[module + ".weight_shape"].tolist()
         packed = tensors[module + ".weight_packed"]
-        codes = unpack_nibbles(packed, columns)
-        zero = unpack_nibbles(tensors[module + ".weight_zero_point"].T, rows).T
-        codes, zero = codes - 8, zero - 8
+        bits = 4 if packed.shape[1] == (columns + 7) // 8 else 8
+        middle = 1 << (bits - 1)
+        codes = unpack(packed, bits, columns) - middle
         scale_per_column = columns // scale.shape[1]
+        zero = torch.zeros((rows, scale.shape[1]), dtype=torch.int32)
+        if module + ".weight_zero_point" in tensors:
+            zero = unpack(tensors[module + ".weight_zero_point"].T, bits, rows).T - middle
         scale = scale.repeat_interleave(scale_per_column, dim=1)
         zero = zero.repeat_interleave(scale_per_column, dim=1)
     else:
