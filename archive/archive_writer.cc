@@ -130,6 +130,7 @@ Status ArchiveWriter::Impl::AppendEnd(const std::string& report_json) {
   ENTROFS_ASSIGN_OR_RETURN(footer.report, AppendBlock(AsBytes(report_json)));
   ENTROFS_ASSIGN_OR_RETURN(footer.index, AppendBlock(EncodeIndex(index)));
   footer.archive_bytes = file->size() + kFooterBytes;
+  footer.features = FeaturesOf(index);
   ENTROFS_RETURN_IF_ERROR(file->Append(EncodeFooter(footer)));
   return file->Flush();
 }

@@ -17,6 +17,7 @@ struct CreateOptions {
   std::string source;
   std::string output;
   std::string quant = "none";
+  std::string layout = "compressed-tensors";
   uint32_t group_size = 128;
   bool symmetric = false;
   double bits_per_weight = 0;
@@ -66,7 +67,12 @@ void Describe(CLI::App& app, CreateOptions& options) {
       ->type_name("SIZE")
       ->excludes(quant)
       ->excludes(rate);
-  app.add_option("--group-size", options.group_size, "Of uint4-group: weights that share a scale: 32, 64 or 128")
+  app.add_option("--layout", options.layout,
+                 "Whose conventions quantized files follow: compressed-tensors (transformers, vLLM), mlx, or\n"
+                 "gptq (symmetric schemes only)")
+      ->check(CLI::IsMember({"compressed-tensors", "mlx", "gptq"}));
+  app.add_option("--group-size", options.group_size,
+                 "Of uint4-group and of --layout mlx: weights that share a scale: 32, 64 or 128")
       ->type_name("N")
       ->check(CLI::IsMember({32, 64, 128}));
   app.add_flag("--symmetric", options.symmetric, "Of uint4-group: zero is always the middle code");
@@ -139,6 +145,7 @@ Result<OutputTree> BuildTree(const CreateOptions& options, const PackOptions& pa
   if (!scheme) return LosslessTree(checkpoint);
   quantize::Options quantization;
   quantization.scheme = *scheme;
+  quantization.runtime = *quantize::ParseRuntime(options.layout);
   quantization.group_size = options.group_size;
   quantization.symmetric = options.symmetric;
   if (options.bits_per_weight > 0) quantization.bits_per_weight = options.bits_per_weight;

@@ -1,5 +1,7 @@
 #include "packer/quantize/layout.h"
 
+#include "packer/quantize/eligibility.h"
+#include "packer/quantize/gptq_files.h"
 #include "packer/quantize/matrix_files.h"
 
 namespace entrofs::packer::quantize {
@@ -45,14 +47,62 @@ std::vector<OutputTensor> LayOutPacked(const OutputTensor& input, const Layout& 
   return outputs;
 }
 
+std::vector<OutputTensor> LayOutMlx(const OutputTensor& input, const Layout& layout,
+                                    std::shared_ptr<const QuantizedMatrix> matrix) {
+  const uint64_t rows = input.shape[0], per_row = input.shape[1] / layout.group_size;
+  const std::string module = ModuleName(input.name);
+  std::vector<OutputTensor> outputs = {
+      Make(input, "", Dtype::kU32, {rows, PackedWordsPerRow(*matrix)}, PackedCodesOf(matrix)),
+      Make(input, "", input.dtype, {rows, per_row}, ScalesOf(matrix, per_row)),
+      Make(input, "", input.dtype, {rows, per_row}, BiasesOf(matrix, per_row))};
+  outputs[0].name = module + ".weight";
+  outputs[1].name = module + ".scales";
+  outputs[2].name = module + ".biases";
+  return outputs;
+}
+
+std::vector<OutputTensor> LayOutGptq(const OutputTensor& input, const Layout& layout,
+                                     std::shared_ptr<const QuantizedMatrix> matrix) {
+  const uint64_t rows = input.shape[0], columns = input.shape[1];
+  const uint64_t group_size = layout.group_size == 0 ? columns : layout.group_size;
+  const uint64_t groups = columns / group_size, codes_per_word = 32 / static_cast<uint64_t>(layout.bits);
+  const std::string module = ModuleName(input.name);
+  std::vector<uint8_t> group_of(columns * sizeof(uint32_t));
+  for (uint64_t j = 0; j < columns; ++j) {
+    StoreLe(group_of.data() + j * sizeof(uint32_t), static_cast<uint32_t>(j / group_size));
+  }
+  std::vector<OutputTensor> outputs = {
+      Make(input, "", Dtype::kI32, {columns / codes_per_word, rows}, GptqCodesOf(matrix)),
+      Make(input, "", Dtype::kI32, {groups, rows / codes_per_word}, GptqZeroPointsOf(matrix, groups)),
+      Make(input, "", Dtype::kF16, {groups, rows}, GptqScalesOf(matrix, groups)),
+      Make(input, "", Dtype::kI32, {columns}, BytesInMemory(std::move(group_of)))};
+  outputs[0].name = module + ".qweight";
+  outputs[1].name = module + ".qzeros";
+  outputs[2].name = module + ".scales";
+  outputs[3].name = module + ".g_idx";
+  return outputs;
+}
+
 }  // namespace
 
 std::vector<OutputTensor> LayOut(const OutputTensor& input, const Layout& layout,
                                  std::shared_ptr<const QuantizedMatrix> matrix) {
   const uint64_t weight_count = matrix->shape().element_count();
-  std::vector<OutputTensor> outputs = layout.format == Layout::Format::kNaive
-                                          ? LayOutNaive(input, std::move(matrix))
-                                          : LayOutPacked(input, layout, std::move(matrix));
+  std::vector<OutputTensor> outputs;
+  switch (layout.format) {
+    case Layout::Format::kNaive:
+      outputs = LayOutNaive(input, std::move(matrix));
+      break;
+    case Layout::Format::kPacked:
+      outputs = LayOutPacked(input, layout, std::move(matrix));
+      break;
+    case Layout::Format::kMlx:
+      outputs = LayOutMlx(input, layout, std::move(matrix));
+      break;
+    case Layout::Format::kGptq:
+      outputs = LayOutGptq(input, layout, std::move(matrix));
+      break;
+  }
   outputs.front().weight_count = weight_count;
   return outputs;
 }

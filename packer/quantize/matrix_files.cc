@@ -106,12 +106,19 @@ class ParameterFile : public ComputedFile {
   uint64_t per_row() const { return per_row_; }
   Result<std::vector<Affine>> Entries(uint64_t begin, uint64_t count) const {
     std::vector<Affine> affines(count);
-    if (matrix().run_count() == 1) {
-      Affine only;
-      ENTROFS_RETURN_IF_ERROR(matrix().ReadAffines(0, 1, &only));
-      std::fill(affines.begin(), affines.end(), only);
-    } else {
+    const uint64_t entry_length = matrix().shape().columns / per_row_;
+    if (matrix().run_length() == entry_length) {
       ENTROFS_RETURN_IF_ERROR(matrix().ReadAffines(begin, count, affines.data()));
+      return affines;
+    }
+    // A run covers several entries.
+    uint64_t known = matrix().run_count();
+    Affine affine;
+    for (uint64_t i = 0; i < count; ++i) {
+      const uint64_t run = (begin + i) * entry_length / matrix().run_length();
+      if (run != known) ENTROFS_RETURN_IF_ERROR(matrix().ReadAffines(run, 1, &affine));
+      known = run;
+      affines[i] = affine;
     }
     return affines;
   }
@@ -120,21 +127,42 @@ class ParameterFile : public ComputedFile {
   const uint64_t per_row_;
 };
 
-class Scales : public ParameterFile {
+// A float of the matrix's dtype per entry.
+class FloatParameters : public ParameterFile {
  public:
   using ParameterFile::ParameterFile;
 
  protected:
+  virtual float ValueOf(const Affine& affine) const = 0;
+
   Status Compute(uint64_t offset, MutableByteSpan out) const override {
     const size_t width = ByteWidth(matrix().dtype());
     const uint64_t begin = offset / width, end = (offset + out.size() + width - 1) / width;
     ENTROFS_ASSIGN_OR_RETURN(std::vector<Affine> affines, Entries(begin, end - begin));
     std::vector<uint8_t> encoded(affines.size() * width);
     for (size_t i = 0; i < affines.size(); ++i) {
-      EncodeFloat(matrix().dtype(), affines[i].scale, encoded.data() + i * width);
+      EncodeFloat(matrix().dtype(), ValueOf(affines[i]), encoded.data() + i * width);
     }
     std::copy_n(encoded.begin() + static_cast<ptrdiff_t>(offset - begin * width), out.size(), out.begin());
     return OkStatus();
+  }
+};
+
+class Scales : public FloatParameters {
+ public:
+  using FloatParameters::FloatParameters;
+
+ protected:
+  float ValueOf(const Affine& affine) const override { return affine.scale; }
+};
+
+class Biases : public FloatParameters {
+ public:
+  using FloatParameters::FloatParameters;
+
+ protected:
+  float ValueOf(const Affine& affine) const override {
+    return RoundFloat(matrix().dtype(), -static_cast<float>(affine.zero_point) * affine.scale);
   }
 };
 
@@ -198,6 +226,12 @@ std::shared_ptr<const RandomAccessFile> ScalesOf(std::shared_ptr<const Quantized
                                                  uint64_t scales_per_row) {
   uint64_t size = matrix->shape().rows * scales_per_row * ByteWidth(matrix->dtype());
   return std::make_shared<Scales>(std::move(matrix), scales_per_row, size);
+}
+
+std::shared_ptr<const RandomAccessFile> BiasesOf(std::shared_ptr<const QuantizedMatrix> matrix,
+                                                 uint64_t scales_per_row) {
+  uint64_t size = matrix->shape().rows * scales_per_row * ByteWidth(matrix->dtype());
+  return std::make_shared<Biases>(std::move(matrix), scales_per_row, size);
 }
 
 std::shared_ptr<const RandomAccessFile> PackedZeroPointsOf(std::shared_ptr<const QuantizedMatrix> matrix,

@@ -17,9 +17,13 @@ std::shared_ptr<const RandomAccessFile> SignedBytesOf(std::shared_ptr<const Quan
 std::shared_ptr<const RandomAccessFile> PackedCodesOf(std::shared_ptr<const QuantizedMatrix> matrix);
 uint64_t PackedWordsPerRow(const QuantizedMatrix& matrix);
 
-// Scales in the matrix's dtype, [rows, columns_per_row]: each run's scale, or, when the whole matrix is one run, its
-// scale repeated. Requires: one run, or one run per entry.
+// Scales in the matrix's dtype, [rows, scales_per_row]: that of each entry's weights, repeated where a run covers
+// several entries. Requires: scales_per_row divides columns; no entry has weights of two runs.
 std::shared_ptr<const RandomAccessFile> ScalesOf(std::shared_ptr<const QuantizedMatrix> matrix,
+                                                 uint64_t scales_per_row);
+
+// What a reader adds to code x scale: -zero point x scale, rounded to the dtype; entries as ScalesOf has them.
+std::shared_ptr<const RandomAccessFile> BiasesOf(std::shared_ptr<const QuantizedMatrix> matrix,
                                                  uint64_t scales_per_row);
 
 // Zero points of the same runs, packed down the columns: word (i, j) holds those of rows i * 32 / bits onward.

@@ -1,5 +1,6 @@
 #include "packer/quantize/quantization_config.h"
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -57,6 +58,24 @@ std::vector<std::string> ModulesToIgnore(const Plan& plan) {
   return {modules.begin(), modules.end()};
 }
 
+// Of the first quantized tensor: runtimes other than compressed-tensors have one layout for all.
+const Layout& AnyLayout(const Plan& plan) {
+  return *std::find_if(plan.tensors.begin(), plan.tensors.end(), [](const TensorPlan& t) { return t.layout; })->layout;
+}
+
+Json MlxConfig(const Layout& layout) { return {{"group_size", layout.group_size}, {"bits", layout.bits}}; }
+
+Json GptqConfig(const Layout& layout) {
+  return {{"quant_method", "gptq"},
+          {"bits", layout.bits},
+          {"group_size", layout.group_size == 0 ? Json(-1) : Json(layout.group_size)},
+          {"desc_act", false},
+          {"sym", true},
+          {"lm_head", false},
+          {"checkpoint_format", "gptq"},
+          {"true_sequential", true}};
+}
+
 // A single layout targets every Linear module that is not ignored; of several, each names its modules.
 Json QuantizationConfig(const Plan& plan) {
   std::map<Layout, std::vector<std::string>> modules;
@@ -64,6 +83,8 @@ Json QuantizationConfig(const Plan& plan) {
     if (tensor.layout) modules[*tensor.layout].push_back(ModuleName(tensor.outputs.front().belongs_to));
   }
   if (modules.empty()) return nullptr;
+  if (AnyLayout(plan).format == Layout::Format::kMlx) return MlxConfig(AnyLayout(plan));
+  if (AnyLayout(plan).format == Layout::Format::kGptq) return GptqConfig(AnyLayout(plan));
   if (modules.size() == 1) modules.begin()->second = {"Linear"};
 
   Json config;
@@ -95,7 +116,7 @@ std::string Indented(const std::string& text) {
 Result<std::string> AddQuantizationConfig(std::string_view config_json, const Plan& plan) {
   Json config = Json::parse(config_json, nullptr, /*allow_exceptions=*/false);
   if (!config.is_object()) return Error{ErrorCode::kInvalidArgument, "not a JSON object"};
-  if (config.contains("quantization_config")) {
+  if (config.contains("quantization_config") || config.contains("quantization")) {
     return Error{ErrorCode::kInvalidArgument, "has a quantization_config: the checkpoint is quantized already"};
   }
   Json addition = QuantizationConfig(plan);
@@ -106,6 +127,10 @@ Result<std::string> AddQuantizationConfig(std::string_view config_json, const Pl
   const size_t last = config_json.find_last_not_of(" \t\r\n", brace - 1);
   std::string text(config_json.substr(0, last + 1));
   if (!config.empty()) text += ',';
+  // MLX looks for "quantization" first; its converters write both.
+  if (AnyLayout(plan).format == Layout::Format::kMlx) {
+    text += "\n  \"quantization\": " + Indented(addition.dump(2)) + ",";
+  }
   text += "\n  \"quantization_config\": " + Indented(addition.dump(2)) + "\n";
   text += config_json.substr(brace);
   return text;

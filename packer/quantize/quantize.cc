@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::array<std::string_view, kSchemeCount> kSchemeNames = {"uint8",        "uint4",       "int8-tensor",
                                                                      "int8-channel", "uint4-group", "rate"};
+constexpr std::array<std::string_view, 3> kRuntimeNames = {"compressed-tensors", "mlx", "gptq"};
 constexpr double kLeastBits = 0.1;
 constexpr double kMostBits = 8;
 // How far from the bits asked for is worth a warning.
@@ -48,6 +49,14 @@ Affine FitRange(const Options& options, const Range& range, Dtype dtype) {
 }
 
 Layout LayoutOf(const Options& options, const Candidate& candidate) {
+  const bool is_four_bits = options.scheme == Scheme::kUint4 || options.scheme == Scheme::kUint4Group;
+  const bool is_symmetric = !(options.scheme == Scheme::kUint8 || is_four_bits) || options.symmetric;
+  if (options.runtime == Runtime::kMlx) {
+    return {Layout::Format::kMlx, is_four_bits ? 4 : 8, is_symmetric, options.group_size};
+  }
+  if (options.runtime == Runtime::kGptq) {
+    return {Layout::Format::kGptq, is_four_bits ? 4 : 8, true, is_four_bits ? options.group_size : 0};
+  }
   switch (options.scheme) {
     case Scheme::kUint8:
       return {Layout::Format::kNaive, 8, false, 0};
@@ -65,13 +74,28 @@ Layout LayoutOf(const Options& options, const Candidate& candidate) {
   return {Layout::Format::kPacked, 4, is_grouped && options.symmetric, fits ? group_size : 0};
 }
 
+// Why a matrix cannot be written in the runtime's layout, or an empty text.
+std::string LayoutProblemOf(const Options& options, const Candidate& candidate) {
+  if (options.runtime == Runtime::kCompressedTensors) return {};
+  const Layout layout = LayoutOf(options, candidate);
+  const uint64_t columns = candidate.shape.columns, codes_per_word = 32 / static_cast<uint64_t>(layout.bits);
+  if (layout.group_size != 0 && columns % layout.group_size != 0) {
+    return "its rows of " + std::to_string(columns) + " weights are not whole groups of " +
+           std::to_string(layout.group_size) + ", left as it is";
+  }
+  const bool is_whole =
+      columns % codes_per_word == 0 && (options.runtime == Runtime::kMlx || candidate.shape.rows % codes_per_word == 0);
+  if (!is_whole) return "its shape does not fill whole words, left as it is";
+  return {};
+}
+
 // Why a matrix cannot be quantized, or an empty text.
 std::string ProblemOf(const Options& options, const Candidate& candidate) {
   const Dtype dtype = candidate.input->dtype;
   const Range range = candidate.WholeRange();
   if (!range.finite) return "has NaN or infinite values, left as it is";
   if (!IsRepresentable(FitRange(options, range, dtype), dtype)) return "its values are too large, left as it is";
-  return {};
+  return LayoutProblemOf(options, candidate);
 }
 
 // Chooses parameters from the ranges, or leaves them to be fitted group by group.
@@ -177,6 +201,13 @@ Status CheckOptions(const Options& options) {
     return Error{ErrorCode::kInvalidArgument,
                  "group size: " + std::to_string(options.group_size) + " is not 32, 64 or 128"};
   }
+  const bool may_be_asymmetric = options.scheme == Scheme::kUint8 || options.scheme == Scheme::kUint4 ||
+                                 (options.scheme == Scheme::kUint4Group && !options.symmetric);
+  if (options.runtime == Runtime::kGptq && may_be_asymmetric) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "the gptq layout holds symmetric codes only: int8-tensor, int8-channel, uint4-group with --symmetric, "
+                 "or a rate"};
+  }
   if (!(options.bits_per_weight >= kLeastBits && options.bits_per_weight <= kMostBits)) {
     return Error{ErrorCode::kInvalidArgument, "bits per weight: must be 0.1 to 8"};
   }
@@ -195,6 +226,14 @@ Status CheckNames(const Plan& plan) {
 }
 
 }  // namespace
+
+std::string_view Name(Runtime runtime) { return kRuntimeNames[static_cast<size_t>(runtime)]; }
+
+std::optional<Runtime> ParseRuntime(std::string_view name) {
+  auto found = std::find(kRuntimeNames.begin(), kRuntimeNames.end(), name);
+  if (found == kRuntimeNames.end()) return std::nullopt;
+  return static_cast<Runtime>(found - kRuntimeNames.begin());
+}
 
 std::string_view Name(Scheme scheme) { return kSchemeNames[static_cast<size_t>(scheme)]; }
 

@@ -29,6 +29,16 @@ inline constexpr size_t kSchemeCount = 6;
 std::string_view Name(Scheme scheme);
 std::optional<Scheme> ParseScheme(std::string_view name);
 
+// Whose conventions quantized files follow.
+enum class Runtime {
+  kCompressedTensors,  // transformers, vLLM: https://github.com/vllm-project/compressed-tensors
+  kMlx,                // mlx-lm: groups in a row with scale and bias
+  kGptq,               // AutoGPTQ's first format, for transformers, vLLM and others; symmetric codes only
+};
+// "compressed-tensors", "mlx", "gptq".
+std::string_view Name(Runtime runtime);
+std::optional<Runtime> ParseRuntime(std::string_view name);
+
 struct Options {
   Scheme scheme = Scheme::kUint8;
   // Shell patterns of tensor names: see SelectTensors.
@@ -46,6 +56,8 @@ struct Options {
   // What is known of layers' inputs; may be null. kRate shares out bits by it and rounds with error feedback where it
   // has Hessians; for every scheme, output errors are measured where it knows the inputs.
   std::shared_ptr<const Calibration> calibration = nullptr;
+  // Of kMlx every row is cut into groups of group_size, of kGptq those of kUint4Group.
+  Runtime runtime = Runtime::kCompressedTensors;
 };
 
 // The way a matrix is written: what a config group says of its weights.
@@ -53,11 +65,13 @@ struct Layout {
   enum class Format {
     kNaive,   // `weight` I8, one scale and zero point
     kPacked,  // `weight_packed` I32
+    kMlx,     // `weight` U32, `scales`, `biases`
+    kGptq,    // `qweight` I32 [in, out], `qzeros`, `scales`, `g_idx`
   };
   Format format = Format::kPacked;
   int bits = 8;
   bool symmetric = true;
-  uint64_t group_size = 0;  // of kPacked: weights per scale, 0 for a whole row
+  uint64_t group_size = 0;  // weights per scale, 0 for a whole row
   friend auto operator<=>(const Layout&, const Layout&) = default;
 };
 

@@ -41,7 +41,7 @@ Status RoundWithFeedback(const Calibration& calibration, Candidate& candidate, T
   ENTROFS_ASSIGN_OR_RETURN(std::shared_ptr<CodeStore> store, CodeStore::Create(rows * columns));
   const size_t jobs = (rows + kRowsPerJob - 1) / kRowsPerJob;
   std::vector<QuantizationError> errors(jobs);
-  ENTROFS_RETURN_IF_ERROR(ParallelForStatus(pool, jobs, [&](size_t job) -> Status {
+  auto round_rows = [&](size_t job) -> Status {
     const uint64_t first = job * kRowsPerJob, count = std::min(kRowsPerJob, rows - first);
     std::vector<float> weights(count * columns);
     ENTROFS_RETURN_IF_ERROR(VisitWeights(*input.bytes, input.dtype, first * columns, (first + count) * columns,
@@ -52,7 +52,8 @@ Status RoundWithFeedback(const Calibration& calibration, Candidate& candidate, T
     std::vector<uint8_t> codes(weights.size());
     errors[job] = feedback.Round(weights, std::span(affines).subspan(first, count), input.dtype, codes);
     return store->Write(first * columns, codes);
-  }));
+  };
+  ENTROFS_RETURN_IF_ERROR(ParallelForStatus(pool, jobs, round_rows));
   candidate.output_error =
       std::accumulate(errors.begin(), errors.end(), QuantizationError{},
                       [](QuantizationError sum, const QuantizationError& error) { return sum += error; });

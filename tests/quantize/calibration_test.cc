@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -164,12 +165,21 @@ TEST(CodeStore, GivesBackWhatWasWritten) {
   EXPECT_FALSE((*store)->ReadAt(6, back).ok());
 }
 
+// 128 x 128 weights of BF16 on a bell curve.
+OutputTensor BellMatrix(const std::string& name, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, 0.02f);
+  std::vector<uint32_t> codes(128 * 128);
+  for (uint32_t& code : codes) code = std::bit_cast<uint32_t>(normal(random)) >> 16;
+  return reference::MatrixOf(name, Dtype::kBf16, {128, 128}, codes);
+}
+
 // A model of two layers whose inputs are of very different sizes, with statistics of the kind asked for.
 class CalibratedPlan : public testing::Test {
  protected:
   void SetUp() override {
-    small_ = reference::RandomMatrix("small.q_proj.weight", Dtype::kBf16, 128, 128, 0, 1);
-    large_ = reference::RandomMatrix("large.q_proj.weight", Dtype::kBf16, 128, 128, 0, 2);
+    small_ = BellMatrix("small.q_proj.weight", 1);
+    large_ = BellMatrix("large.q_proj.weight", 2);
     std::vector<float> hessian = CorrelatedHessian(128, 5);
     std::vector<float> moments(128);
     for (size_t j = 0; j < 128; ++j) moments[j] = hessian[j * 129];
