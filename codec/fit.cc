@@ -76,14 +76,14 @@ std::vector<unsigned> ShareStates(std::span<const uint64_t> weights) {
     share[i] = std::max(1u, static_cast<unsigned>(weights[i] * kStates / total));
     sum += share[i];
   }
+  // What one more state would save each class.
+  std::array<uint64_t, kStates> savings = {};
+  for (size_t i = 0; i < weights.size(); ++i) savings[i] = share[i] == 0 ? 0 : weights[i] * kLogs.step[share[i]];
   for (; sum < kStates; ++sum) {
-    size_t best = weights.size();
-    for (size_t i = 0; i < weights.size(); ++i) {
-      if (share[i] == 0) continue;
-      if (best == weights.size() || weights[i] * kLogs.step[share[i]] > weights[best] * kLogs.step[share[best]])
-        best = i;
-    }
+    const auto best = static_cast<size_t>(
+        std::max_element(savings.begin(), savings.begin() + static_cast<ptrdiff_t>(weights.size())) - savings.begin());
     ++share[best];
+    savings[best] = weights[best] * kLogs.step[std::min<unsigned>(share[best], kStates)];
   }
   for (; sum > kStates; --sum) {
     size_t best = weights.size();
@@ -169,56 +169,98 @@ ClassMap WithClasses(const ClassMap& order, unsigned raw_bits, unsigned coded) {
   return map;
 }
 
-// Tries all numbers of coded classes for one number of raw bits; replaces `best` by what is better.
-void FitClasses(CodecKind kind, const ClassMap& order, unsigned raw_bits, const Counts& counts, Candidate& best) {
-  const unsigned classes = 256u >> raw_bits;
-  std::vector<uint64_t> class_counts(classes, 0);
-  for (unsigned rank = 0; rank < 256; ++rank) class_counts[rank >> raw_bits] += counts[order.value_of[rank]];
-  const uint64_t total = std::accumulate(class_counts.begin(), class_counts.end(), uint64_t{0});
-  // By number of coded classes: XLog of the classes beyond them.
-  std::vector<uint64_t> beyond_xlog(classes + 1, 0);
-  for (unsigned c = classes; c-- > 0;) beyond_xlog[c] = beyond_xlog[c + 1] + XLog(class_counts[c]);
-  const uint64_t perfect = XLog(total) - beyond_xlog[0];
+// The classes of one number of raw bits, and sums that tell what any number of coded classes costs at least.
+struct ClassSums {
+  std::vector<uint64_t> counts;
+  std::vector<uint64_t> beyond;       // by number of coded classes: counts of the others
+  std::vector<uint64_t> beyond_xlog;  // the same of their XLog
+  uint64_t total = 0;
+  uint64_t perfect =
+      0;  // bits of a perfect code for all classes, which a code for the coded ones and an escape cannot beat
 
-  uint64_t escapes = total;
-  for (unsigned coded = 1; coded <= std::min(classes, kMaxClasses - 1); ++coded) {
-    escapes -= class_counts[coded - 1];
-    const ClassMap map = WithClasses(order, raw_bits, coded);
-    const uint64_t around =
-        escapes * kEscapePenalty + ((total * raw_bits) << kFraction) + ((OrderBytes(map) * 8) << kFraction);
-    if (around + perfect >= best.cost) continue;
-    std::vector<uint64_t> weights(class_counts.begin(), class_counts.begin() + coded);
-    if (coded < classes) weights.push_back(escapes);
-    const uint64_t escape_bits = XLog(escapes) - beyond_xlog[coded];
-    const uint64_t cost = around + escape_bits + (kind == CodecKind::kTans ? TansCost(weights) : PrefixCost(weights));
-    if (cost < best.cost) best = {map, std::move(weights), cost};
+  ClassSums(const ClassMap& order, unsigned raw_bits, const Counts& values) {
+    const unsigned classes = 256u >> raw_bits;
+    counts.resize(classes, 0);
+    for (unsigned rank = 0; rank < 256; ++rank) counts[rank >> raw_bits] += values[order.value_of[rank]];
+    beyond.resize(classes + 1, 0);
+    beyond_xlog.resize(classes + 1, 0);
+    for (unsigned c = classes; c-- > 0;) {
+      beyond[c] = beyond[c + 1] + counts[c];
+      beyond_xlog[c] = beyond_xlog[c + 1] + XLog(counts[c]);
+    }
+    total = beyond[0];
+    perfect = XLog(total) - beyond_xlog[0];
   }
+};
+
+// A number of raw bits and of coded classes, with all that they cost but the class and escape codes.
+struct Choice {
+  unsigned raw_bits = 0;
+  unsigned coded = 0;
+  uint64_t around = 0;
+  uint64_t least = 0;  // what the whole costs at least
+};
+
+Candidate Evaluate(CodecKind kind, const ClassMap& order, const Choice& choice, const ClassSums& sums) {
+  Candidate candidate;
+  candidate.map = WithClasses(order, choice.raw_bits, choice.coded);
+  candidate.weights.assign(sums.counts.begin(), sums.counts.begin() + choice.coded);
+  const uint64_t escapes = sums.beyond[choice.coded];
+  if (choice.coded < sums.counts.size()) candidate.weights.push_back(escapes);
+  candidate.cost = choice.around + XLog(escapes) - sums.beyond_xlog[choice.coded] +
+                   (kind == CodecKind::kTans ? TansCost(candidate.weights) : PrefixCost(candidate.weights));
+  return candidate;
 }
 
+// The best numbers of raw bits and coded classes; of equally good ones the smaller. Those that promise most are tried
+// first, and none that cannot be better than what was found.
 Candidate FitOrder(CodecKind kind, const ClassMap& order, const Counts& counts) {
+  std::vector<ClassSums> sums;
+  std::vector<Choice> choices;
+  for (unsigned raw_bits = 0; raw_bits <= kMaxRawBits; ++raw_bits) {
+    const ClassSums& classes = sums.emplace_back(order, raw_bits, counts);
+    const auto most = static_cast<unsigned>(std::min<size_t>(classes.counts.size(), kMaxClasses - 1));
+    for (unsigned coded = 1; coded <= most; ++coded) {
+      const uint64_t order_bytes = OrderBytes(WithClasses(order, raw_bits, coded));
+      const uint64_t around = classes.beyond[coded] * kEscapePenalty + ((classes.total * raw_bits) << kFraction) +
+                              ((order_bytes * 8) << kFraction);
+      choices.push_back({raw_bits, coded, around, around + classes.perfect});
+    }
+  }
+  std::stable_sort(choices.begin(), choices.end(), [](const Choice& a, const Choice& b) { return a.least < b.least; });
   Candidate best;
-  for (unsigned raw_bits = 0; raw_bits <= kMaxRawBits; ++raw_bits) FitClasses(kind, order, raw_bits, counts, best);
+  std::pair<unsigned, unsigned> best_numbers;
+  for (const Choice& choice : choices) {
+    if (choice.least > best.cost) break;
+    Candidate candidate = Evaluate(kind, order, choice, sums[choice.raw_bits]);
+    const std::pair numbers(choice.raw_bits, choice.coded);
+    if (candidate.cost > best.cost || (candidate.cost == best.cost && numbers > best_numbers)) continue;
+    best = std::move(candidate);
+    best_numbers = numbers;
+  }
   return best;
 }
 
 ClassMap ZigzagOrder(const Counts& counts) {
   ClassMap map;
   map.order = ClassMap::Order::kZigzag;
-  std::array<uint64_t, 256> rank_cost;
-  for (unsigned rank = 0; rank < 256; ++rank) rank_cost[rank] = Log2(rank + 1);
+  map.FillOrder();
+  // By the distance of a value from the centre, modulo 256: what its rank costs.
+  std::array<uint64_t, 256> distance_cost;
+  for (unsigned distance = 0; distance < 256; ++distance) {
+    distance_cost[distance] = Log2(map.rank_of[static_cast<uint8_t>(map.center + distance)] + 1);
+  }
   uint64_t best_cost = std::numeric_limits<uint64_t>::max();
-  uint8_t best_center = 0;
-  for (int center = 0; center < 256; ++center) {
-    map.center = static_cast<uint8_t>(center);
-    map.FillOrder();
+  for (unsigned center = 0; center < 256; ++center) {
     uint64_t cost = 0;
-    for (unsigned rank = 0; rank < 256; ++rank) cost += counts[map.value_of[rank]] * rank_cost[rank];
+    for (unsigned distance = 0; distance < 256; ++distance) {
+      cost += counts[static_cast<uint8_t>(center + distance)] * distance_cost[distance];
+    }
     if (cost < best_cost) {
       best_cost = cost;
-      best_center = map.center;
+      map.center = static_cast<uint8_t>(center);
     }
   }
-  map.center = best_center;
   map.FillOrder();
   return map;
 }

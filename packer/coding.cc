@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 
 namespace entrofs::packer {
@@ -208,46 +209,47 @@ SharedTables::Key SharedTables::KeyOf(const Layout& layout, size_t plane) {
 
 void SharedTables::Add(const LayoutCounts& counts) {
   for (size_t p = 0; p < counts.planes.size(); ++p) {
-    AddPlane(counts.planes[p], histograms_[KeyOf(counts.layout, p)]);
+    AddPlane(counts.planes[p], clusters_[KeyOf(counts.layout, p)]);
   }
 }
 
-// To the sum that it fits best, or to a new one when that costs more bits than another table.
-void SharedTables::AddPlane(const Histogram& plane, std::vector<Histogram>& sums) const {
+// To the cluster that it fits best, or to a new one when that costs more bits than another table.
+void SharedTables::AddPlane(const Histogram& plane, std::vector<Cluster>& clusters) const {
   double least = std::numeric_limits<double>::infinity();
-  size_t nearest = sums.size();
-  const double alone = sums.size() > 0 ? codec::EntropyBits(plane) : 0;
-  for (size_t i = 0; i < sums.size(); ++i) {
-    const double more = codec::EntropyBits(Sum(sums[i], plane)) - codec::EntropyBits(sums[i]) - alone;
-    if (more < least) least = more, nearest = i;
+  Cluster* nearest = nullptr;
+  const double alone = clusters.empty() ? 0 : codec::EntropyBits(plane);
+  for (Cluster& cluster : clusters) {
+    const double more = codec::EntropyBits(Sum(cluster.sum, plane)) - codec::EntropyBits(cluster.sum) - alone;
+    if (more < least) least = more, nearest = &cluster;
   }
-  if (nearest == sums.size() || (least > kTableBits && sums.size() < most_tables_)) {
-    sums.push_back(plane);
+  if (nearest == nullptr || (least > kTableBits && clusters.size() < most_tables_)) {
+    clusters.push_back({plane, {}});
   } else {
-    sums[nearest] = Sum(sums[nearest], plane);
-  }
-}
-
-void SharedTables::Build(std::span<const CodecKind> kinds) {
-  for (const auto& [key, sums] : histograms_) {
-    for (const Histogram& sum : sums) {
-      for (CodecKind kind : kinds) tables_[{kind, key}].push_back({sum, codec::BuildTable(kind, sum)});
-    }
+    nearest->sum = Sum(nearest->sum, plane);
   }
 }
 
 std::shared_ptr<const codec::EncodeTable> SharedTables::Find(CodecKind kind, const Layout& layout, size_t plane,
-                                                             const Histogram& histogram) const {
-  auto found = tables_.find({kind, KeyOf(layout, plane)});
-  std::shared_ptr<const codec::EncodeTable> best;
-  if (found == tables_.end()) return best;
+                                                             const Histogram& histogram) {
+  auto found = clusters_.find(KeyOf(layout, plane));
+  if (found == clusters_.end()) return nullptr;
+  Cluster* nearest = nullptr;
   double least = 0;
-  for (const Table& table : found->second) {
-    if (!HasAllOf(histogram, table.sum)) continue;
-    const double bits = codec::EstimateBits(*table.table, histogram);
-    if (!best || bits < least) least = bits, best = table.table;
+  for (Cluster& cluster : found->second) {
+    if (!HasAllOf(histogram, cluster.sum)) continue;
+    // What a perfect code for the cluster takes for the histogram.
+    const double total = static_cast<double>(CountOf(cluster.sum));
+    double bits = 0;
+    for (size_t value = 0; value < histogram.size(); ++value) {
+      if (histogram[value] == 0) continue;
+      bits -= static_cast<double>(histogram[value]) * std::log2(static_cast<double>(cluster.sum[value]) / total);
+    }
+    if (nearest == nullptr || bits < least) least = bits, nearest = &cluster;
   }
-  return best;
+  if (nearest == nullptr) return nullptr;
+  std::shared_ptr<const codec::EncodeTable>& table = nearest->tables[kind];
+  if (!table) table = codec::BuildTable(kind, nearest->sum);
+  return table;
 }
 
 std::vector<Layout> CandidateLayouts(std::optional<Dtype> dtype) {

@@ -47,25 +47,24 @@ class SharedTables {
  public:
   explicit SharedTables(size_t most_tables) : most_tables_(most_tables) {}
 
-  // First every tensor is added, best the largest first, then Build, then Find.
+  // First every tensor is added, best the largest first; then Find.
   void Add(const LayoutCounts& counts);
-  void Build(std::span<const codec::CodecKind> kinds);
-  // The one that codes a plane of this histogram in the fewest bits; null when none has codes for all its values.
+  // The table that suits a plane of this histogram best; null when none has codes for all its values.
   std::shared_ptr<const codec::EncodeTable> Find(codec::CodecKind kind, const codec::Layout& layout, size_t plane,
-                                                 const codec::Histogram& histogram) const;
+                                                 const codec::Histogram& histogram);
 
  private:
   using Key = std::tuple<size_t, size_t, int, size_t>;
   static Key KeyOf(const codec::Layout& layout, size_t plane);
-  void AddPlane(const codec::Histogram& plane, std::vector<codec::Histogram>& sums) const;
+  // Planes that share a table, which is built when it is wanted.
+  struct Cluster {
+    codec::Histogram sum;
+    std::map<codec::CodecKind, std::shared_ptr<const codec::EncodeTable>> tables;
+  };
+  void AddPlane(const codec::Histogram& plane, std::vector<Cluster>& clusters) const;
 
   size_t most_tables_;
-  std::map<Key, std::vector<codec::Histogram>> histograms_;
-  struct Table {
-    codec::Histogram sum;
-    std::shared_ptr<const codec::EncodeTable> table;
-  };
-  std::map<std::pair<codec::CodecKind, Key>, std::vector<Table>> tables_;
+  std::map<Key, std::vector<Cluster>> clusters_;
 };
 
 struct CodingOptions {
@@ -73,7 +72,7 @@ struct CodingOptions {
   uint32_t segment_bytes = codec::kDefaultSegmentBytes;
   // Null: a table per plane and tensor. Else tables to use where they save more than a table of its own costs, or, with
   // `only_shared`, always.
-  const SharedTables* shared = nullptr;
+  SharedTables* shared = nullptr;
   bool only_shared = false;
 };
 

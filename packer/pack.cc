@@ -22,7 +22,10 @@ using archive::Extent;
 
 // Small units are not worth looking for twins of.
 constexpr uint64_t kLeastSharedBytes = 1 << 10;
-// Tables of one kind of plane that small tensors may share.
+// Units of up to this size share tables.
+constexpr uint64_t kMostSharingBytes = 128 << 10;
+static_assert(kMostSharingBytes <= kMeasuredAtOnceBytes);
+// How many of one kind of plane they have at most.
 constexpr size_t kTablesPerBatch = 12;
 constexpr uint64_t kSampleBlockBytes = 64 << 10;
 constexpr size_t kMaxSampleBlocks = 16;
@@ -89,6 +92,9 @@ class UnkeptFile : public NewFile {
   const std::string path_;
 };
 
+// Whether a unit is so small that its tables weigh.
+bool IsSmall(const Unit& unit) { return unit.dtype && unit.bytes->size() <= kMostSharingBytes; }
+
 class Packer {
  public:
   Packer(const OutputTree& tree, const PackOptions& options, ThreadPool& pool, Progress& progress,
@@ -138,15 +144,18 @@ class Packer {
         progress_.Advance(unit.bytes->size());
       }
     }
-    shared_->Build(EntropyCoders(options_.codec, kMeasuredAtOnceBytes));
     return OkStatus();
+  }
+
+  bool SharesTables(const Unit& unit) const {
+    return unit.dtype && shared_ && (options_.one_table_per_archive || IsSmall(unit));
   }
 
   // Tables for the small ones among these units.
   void ShareTables(const std::vector<PlannedUnit>& units) {
     std::vector<const PlannedUnit*> by_size;
     for (const PlannedUnit& planned : units) {
-      if (planned.measurement) by_size.push_back(&planned);
+      if (IsSmall(planned.unit)) by_size.push_back(&planned);
     }
     std::stable_sort(by_size.begin(), by_size.end(), [](const PlannedUnit* a, const PlannedUnit* b) {
       return a->unit.bytes->size() > b->unit.bytes->size();
@@ -155,7 +164,6 @@ class Packer {
     for (const PlannedUnit* planned : by_size) {
       for (const LayoutCounts& counts : LayoutsToTry(*planned->measurement)) shared_->Add(counts);
     }
-    shared_->Build(EntropyCoders(options_.codec, 0));
   }
 
   Status AddFile(const OutputFile& file) {
@@ -215,7 +223,7 @@ class Packer {
       return Coding{codec::Layout{}, {{codec::CodecKind::kZstd, nullptr}}, measurement.layouts[0].EntropyBits()};
     }
     ENTROFS_ASSIGN_OR_RETURN(std::vector<uint8_t> sample, Sample(*unit.bytes, SampleUnitBytes(measurement)));
-    CodingOptions options{options_.codec, options_.segment_bytes, shared_ && unit.dtype ? &*shared_ : nullptr,
+    CodingOptions options{options_.codec, options_.segment_bytes, SharesTables(unit) ? &*shared_ : nullptr,
                           options_.one_table_per_archive};
     // The choice of a coder is about tensors.
     if (!unit.dtype && options.codec != CodecChoice::kStored) options.codec = CodecChoice::kAuto;

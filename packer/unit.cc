@@ -64,10 +64,14 @@ Unit JoinedUnit(const std::vector<const OutputTensor*>& tensors) {
 
 std::vector<codec::Layout> CandidateLayouts(const Unit& unit) {
   if (unit.blocks != nullptr) return {codec::Layout{}, codec::Layout{.block = unit.blocks->block}};
+  if (unit.tensors.empty()) return CandidateLayouts(unit.dtype);
+  const OutputTensor& tensor = *unit.tensors.front();
+  // Codes of our own are bytes or packed in bytes, whatever the dtype.
+  if (!tensor.scheme.empty() && tensor.weight_count > 0) return {codec::Layout{}};
   std::vector<codec::Layout> layouts = CandidateLayouts(unit.dtype);
-  // Sorted indices; packed codes are large and never sorted.
-  const bool is_integer = unit.dtype && !layouts.front().rotate_sign && layouts.front().element_bytes > 1;
-  if (is_integer && unit.bytes->size() <= kMeasuredAtOnceBytes) {
+  // Indices may be sorted; packed codes, which have several dimensions, never are.
+  const bool is_integer = !layouts.front().rotate_sign && layouts.front().element_bytes > 1;
+  if (is_integer && tensor.shape.size() == 1 && unit.bytes->size() <= kMeasuredAtOnceBytes) {
     layouts.push_back({.element_bytes = layouts.front().element_bytes, .delta = true});
   }
   return layouts;

@@ -93,7 +93,6 @@ TEST(SharedTables, GiveAllTensorsTheSameTable) {
   Measurement second = measure(2);
   shared.Add(first.layouts[0]);
   shared.Add(second.layouts[0]);
-  shared.Build(EntropyCoders(CodecChoice::kTans, 0));
   CodingOptions options{.codec = CodecChoice::kTans, .shared = &shared, .only_shared = true};
   EXPECT_EQ(ChooseCoding(first, {}, options).planes[1].table, ChooseCoding(second, {}, options).planes[1].table);
   EXPECT_EQ(shared.Find(CodecKind::kTans, {8, true}, 0, {}), nullptr);
@@ -108,7 +107,6 @@ TEST(SharedTables, KeepPlanesOfOtherStatisticsApart) {
     shared.Add({codec::Layout{}, {high}});
   }
   const std::vector<CodecKind> kinds = {CodecKind::kTans, CodecKind::kHuffman};
-  shared.Build(kinds);
   for (CodecKind kind : kinds) {
     auto for_low = shared.Find(kind, {}, 0, low);
     auto for_high = shared.Find(kind, {}, 0, high);
@@ -132,7 +130,6 @@ TEST(ChooseCoding, TakesASharedTableInsteadOfASmallTensorsOwn) {
     shared.Add(Measure(*BytesInMemory(ToBytes(other)), CandidateLayouts(Dtype::kBf16), pool)->layouts[0]);
   }
   shared.Add(measurement.layouts[0]);
-  shared.Build(EntropyCoders(CodecChoice::kTans, 0));
   const CodingOptions options{.codec = CodecChoice::kTans, .shared = &shared};
   EXPECT_EQ(ChooseCoding(measurement, {}, options).planes[1].table,
             shared.Find(CodecKind::kTans, {2, true}, 1, measurement.layouts[0].planes[1]));
