@@ -32,7 +32,7 @@ TEST(Cli, HelpNamesEverySubcommand) {
 TEST(Cli, MountHelpTeachesByExample) {
   Outcome help = RunEntrofs({"mount", "--help"});
   EXPECT_EQ(help.code, 0);
-  for (const char* text : {"Examples:", "cache_size=", "--cache-size", "entrofs umount"}) {
+  for (const char* text : {"Examples:", "cache_size=", "--cache-size", "--engine", "entrofs umount"}) {
     EXPECT_NE(help.out.find(text), std::string::npos) << text;
   }
 }
@@ -48,6 +48,7 @@ TEST(Cli, SenselessCommandLinesExitWithTwo) {
                     {"mount", "a", "b", "--threads", "none"},
                     {"mount", "a", "b", "-o", "nonsense"},
                     {"mount", "a", "b", "--cache-size", "much"},
+                    {"mount", "a", "b", "--engine", "steam"},
                     {"umount"},
                     {"status"}}) {
     Outcome outcome = RunEntrofs(args);

@@ -15,6 +15,11 @@ TEST(MountArguments, OwnOptionsAreTaken) {
   EXPECT_EQ(options.max_read_bytes, 65536u);
   ASSERT_TRUE(ApplyMountOptions("cache_policy=scan", options).ok());
   EXPECT_EQ(options.cache_policy, CachePolicyKind::kScan);
+  EXPECT_EQ(options.engine, EngineKind::kFuse);
+  ASSERT_TRUE(ApplyMountOptions("engine=auto", options).ok());
+  EXPECT_EQ(options.engine, EngineKind::kAuto);
+  ASSERT_TRUE(ApplyMountOptions("engine=erofs", options).ok());
+  EXPECT_EQ(options.engine, EngineKind::kErofs);
   ASSERT_TRUE(ApplyMountOptions("archive_cache=keep", options).ok());
   EXPECT_FALSE(options.drop_archive_pages);
   ASSERT_TRUE(ApplyMountOptions("noallow_other", options).ok());
@@ -32,7 +37,7 @@ TEST(MountArguments, WhatFstabSaysIsAccepted) {
 TEST(MountArguments, UnknownNamesAndBadValuesAreRefusedByName) {
   MountOptions options;
   for (const char* text : {"cash_size=1G", "cache_size=lots", "threads=0", "threads=x", "threads=", "max_read=1",
-                           "archive_cache=x", "cache_policy=best"}) {
+                           "archive_cache=x", "cache_policy=best", "engine=steam"}) {
     Status status = ApplyMountOptions(text, options);
     ASSERT_FALSE(status.ok()) << text;
     EXPECT_EQ(status.error().code, ErrorCode::kInvalidArgument);

@@ -30,6 +30,14 @@ TEST(MountTable, OnlyExactlyThatFolderCounts) {
 
 TEST(MountTable, KnowsThisMachine) { EXPECT_TRUE(FindMount("/proc").has_value()); }
 
+TEST(MountTable, MountsHaveNumbersOfTheirOwn) {
+  std::optional<uint64_t> here = MountIdAt("/proc");
+  if (!here) GTEST_SKIP() << "needs Linux 6.8";
+  EXPECT_EQ(MountIdAt("/proc/self"), here);
+  EXPECT_NE(MountIdAt("/"), here);
+  EXPECT_FALSE(MountIdAt("/no-such-folder").has_value());
+}
+
 TEST(ResolveMountPoint, FollowsLinksAndDropsSlashes) {
   std::filesystem::path here = std::filesystem::canonical(std::filesystem::temp_directory_path());
   EXPECT_EQ(ResolveMountPoint(here.string() + "/"), here.string());
