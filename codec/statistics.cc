@@ -10,13 +10,14 @@ namespace entrofs::codec {
 namespace {
 
 // Bytes of a plane that are split and counted at a time: small enough to stay in the nearest cache, enough for a block.
-constexpr size_t kBytesPerBatch = kMaxBlockBytes;
+constexpr size_t kBytesPerBatch = 16 << 10;
+static_assert(kBytesPerBatch >= kMaxBlockBytes);
 
 }  // namespace
 
 void CountBytes(ByteSpan plain, Histogram& histogram) {
-  // Four tables, so that runs of one value do not wait for the same counter.
-  uint32_t counts[4][256] = {};
+  // Eight tables, so that runs of one value do not wait for the same counter.
+  uint32_t counts[8][256] = {};
   const uint8_t* p = plain.data();
   size_t n = plain.size();
   while (n > 0) {
@@ -24,7 +25,14 @@ void CountBytes(ByteSpan plain, Histogram& histogram) {
     size_t i = 0;
     for (; i + 8 <= batch; i += 8) {
       uint64_t eight = LoadLe<uint64_t>(p + i);
-      for (int j = 0; j < 8; ++j) ++counts[j & 3][(eight >> (8 * j)) & 0xff];
+      ++counts[0][eight & 0xff];
+      ++counts[1][eight >> 8 & 0xff];
+      ++counts[2][eight >> 16 & 0xff];
+      ++counts[3][eight >> 24 & 0xff];
+      ++counts[4][eight >> 32 & 0xff];
+      ++counts[5][eight >> 40 & 0xff];
+      ++counts[6][eight >> 48 & 0xff];
+      ++counts[7][eight >> 56];
     }
     for (; i < batch; ++i) ++counts[0][p[i]];
     for (auto& table : counts) {

@@ -1,8 +1,12 @@
 #include "packer/output_tensor.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
+
+#include "base/buffer.h"
+#include "packer/quantize/parallel.h"
 
 namespace entrofs::packer {
 namespace {
@@ -34,7 +38,7 @@ class FileSlice : public RandomAccessFile {
 
 class MemoryFile : public RandomAccessFile {
  public:
-  explicit MemoryFile(std::vector<uint8_t> bytes) : bytes_(std::move(bytes)) {}
+  explicit MemoryFile(Buffer bytes) : bytes_(std::move(bytes)) {}
 
   Status ReadAt(uint64_t offset, MutableByteSpan out) const override {
     if (!Inside(offset, out.size(), bytes_.size())) return PastEnd(offset + out.size(), bytes_.size());
@@ -44,8 +48,10 @@ class MemoryFile : public RandomAccessFile {
   uint64_t size() const override { return bytes_.size(); }
 
  private:
-  const std::vector<uint8_t> bytes_;
+  const Buffer bytes_;
 };
+
+constexpr uint64_t kChunkBytes = 1 << 20;
 
 }  // namespace
 
@@ -59,8 +65,20 @@ std::shared_ptr<const RandomAccessFile> SliceOf(std::shared_ptr<const RandomAcce
   return std::make_shared<FileSlice>(std::move(file), offset, count);
 }
 
+Result<std::shared_ptr<const RandomAccessFile>> InMemory(const RandomAccessFile& bytes, ThreadPool& pool) {
+  Buffer copy(bytes.size());
+  ENTROFS_RETURN_IF_ERROR(
+      quantize::ParallelForStatus(pool, (copy.size() + kChunkBytes - 1) / kChunkBytes, [&](size_t i) {
+        const uint64_t offset = i * kChunkBytes;
+        return bytes.ReadAt(offset, copy.span().subspan(offset, std::min<uint64_t>(kChunkBytes, copy.size() - offset)));
+      }));
+  return std::shared_ptr<const RandomAccessFile>(std::make_shared<MemoryFile>(std::move(copy)));
+}
+
 std::shared_ptr<const RandomAccessFile> BytesInMemory(std::vector<uint8_t> bytes) {
-  return std::make_shared<MemoryFile>(std::move(bytes));
+  Buffer copy(bytes.size());
+  std::copy(bytes.begin(), bytes.end(), copy.data());
+  return std::make_shared<MemoryFile>(std::move(copy));
 }
 
 }  // namespace entrofs::packer

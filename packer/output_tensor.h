@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/thread_pool.h"
 #include "packer/tensor.h"
 
 namespace entrofs::packer {
@@ -57,6 +58,9 @@ struct OutputTensor {
 // `count` bytes of `file` from `offset`, as a file of their own; keeps `file` alive. The range must lie inside.
 std::shared_ptr<const RandomAccessFile> SliceOf(std::shared_ptr<const RandomAccessFile> file, uint64_t offset,
                                                 uint64_t count);
+
+// A copy of `bytes` in memory, read on `pool` and the calling thread. Errors are those of reading.
+Result<std::shared_ptr<const RandomAccessFile>> InMemory(const RandomAccessFile& bytes, ThreadPool& pool);
 
 // Bytes held in memory (scales, headers).
 std::shared_ptr<const RandomAccessFile> BytesInMemory(std::vector<uint8_t> bytes);

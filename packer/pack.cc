@@ -23,8 +23,9 @@ using archive::Extent;
 // Small units are not worth looking for twins of.
 constexpr uint64_t kLeastSharedBytes = 1 << 10;
 // Units of up to this size share tables.
-constexpr uint64_t kMostSharingBytes = 128 << 10;
-static_assert(kMostSharingBytes <= kMeasuredAtOnceBytes);
+constexpr uint64_t kMostSharingBytes = kMeasuredAheadBytes;
+// Computed bytes of up to this size are kept from being measured until they are written.
+constexpr uint64_t kMostKeptBytes = 64 << 20;
 // How many of one kind of plane they have at most.
 constexpr size_t kTablesPerBatch = 12;
 constexpr uint64_t kSampleBlockBytes = 64 << 10;
@@ -91,6 +92,9 @@ class UnkeptFile : public NewFile {
   uint64_t size_bytes_ = 0;
   const std::string path_;
 };
+
+// Whether the bytes of a unit are made from others when they are read.
+bool IsComputed(const Unit& unit) { return !unit.tensors.empty() && !unit.tensors.front()->scheme.empty(); }
 
 // Whether a unit is so small that its tables weigh.
 bool IsSmall(const Unit& unit) { return unit.dtype && unit.bytes->size() <= kMostSharingBytes; }
@@ -186,13 +190,23 @@ class Packer {
   }
 
   Status AddUnit(const PlannedUnit& planned, std::vector<TensorReport>& reports) {
-    if (planned.measurement) return AddUnit(planned.unit, *planned.measurement, reports);
-    ENTROFS_ASSIGN_OR_RETURN(Measurement measurement, Measure(*planned.unit.bytes, LayoutsOf(planned.unit), pool_));
-    return AddUnit(planned.unit, measurement, reports);
+    const Unit& unit = planned.unit;
+    if (planned.measurement) return AddUnit(unit, *planned.measurement, *unit.bytes, reports);
+    std::shared_ptr<const RandomAccessFile> bytes = unit.bytes;
+    if (IsComputed(unit) && bytes->size() <= kMostKeptBytes) {
+      ENTROFS_ASSIGN_OR_RETURN(bytes, InMemory(*bytes, pool_));
+    }
+    ENTROFS_ASSIGN_OR_RETURN(Measurement measurement,
+                             bytes->size() <= kMeasuredAtOnceBytes
+                                 ? MeasureAtOnce(*bytes, CandidateLayouts(unit), options_.segment_bytes)
+                                 : Measure(*bytes, LayoutsOf(unit), pool_));
+    return AddUnit(unit, measurement, *bytes, reports);
   }
 
-  Status AddUnit(const Unit& unit, const Measurement& measurement, std::vector<TensorReport>& reports) {
-    auto source = [&unit](uint64_t offset, MutableByteSpan out) { return unit.bytes->ReadAt(offset, out); };
+  // `bytes` are the unit's, perhaps nearer at hand.
+  Status AddUnit(const Unit& unit, const Measurement& measurement, const RandomAccessFile& bytes,
+                 std::vector<TensorReport>& reports) {
+    auto source = [&bytes](uint64_t offset, MutableByteSpan out) { return bytes.ReadAt(offset, out); };
     ENTROFS_ASSIGN_OR_RETURN(const Written* twin, FindTwin(unit, measurement.fingerprint));
     if (twin != nullptr) {
       AddToReport(unit, twin->facts, 0, reports);

@@ -101,7 +101,7 @@ Result<std::vector<PlannedUnit>> PlanUnits(std::span<const Unit> units, uint32_t
   std::vector<Status> statuses(units.size());
   pool.ParallelFor(units.size(), [&](size_t i) {
     measured[i].unit = units[i];
-    if (!units[i].dtype || units[i].bytes->size() > kMeasuredAtOnceBytes) return;
+    if (!units[i].dtype || units[i].bytes->size() > kMeasuredAheadBytes) return;
     Result<Measurement> measurement = MeasureAtOnce(*units[i].bytes, CandidateLayouts(units[i]), segment_bytes);
     if (measurement) {
       measured[i].measurement = std::move(*measurement);

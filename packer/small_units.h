@@ -21,10 +21,12 @@ struct PlannedUnit {
 // not pay for an extent each.
 inline constexpr uint64_t kSmallTensorBytes = 16 << 10;
 inline constexpr uint64_t kMaxRunBytes = kMeasuredAtOnceBytes;
+// Tensors above this size are left to be measured when their turn comes.
+inline constexpr uint64_t kMeasuredAheadBytes = 128 << 10;
 // More units than this are better planned in several calls: a measured one takes up to 48 KiB.
 inline constexpr size_t kMaxPlannedUnits = 256;
 
-// Measures tensors of up to kMeasuredAtOnceBytes and joins small neighbours where that takes fewer bytes than an extent
+// Measures tensors of up to kMeasuredAheadBytes and joins small neighbours where that takes fewer bytes than an extent
 // each: scales with scales, not with what is spread otherwise. Units as CutIntoUnits gives them. The result does not
 // depend on the number of threads. Errors are those of reading.
 Result<std::vector<PlannedUnit>> PlanUnits(std::span<const Unit> units, uint32_t segment_bytes, ThreadPool& pool);

@@ -59,7 +59,7 @@ TEST(PlanUnits, DoesNotJoinScalesWithWeights) {
 TEST(PlanUnits, MeasuresRunsAsWhatTheyHold) {
   std::vector<PlannedUnit> planned;
   NamesOf({Tensor("a", Dtype::kU8, 64, 1), Tensor("b", Dtype::kU8, 100, 1), Literal{"tail", BytesInMemory({1})},
-           Tensor("large", Dtype::kU8, kMeasuredAtOnceBytes + 1, 1)},
+           Tensor("large", Dtype::kU8, kMeasuredAheadBytes + 1, 1)},
           &planned);
   ASSERT_EQ(planned.size(), 3u);
   ASSERT_TRUE(planned[0].measurement);
