@@ -24,7 +24,7 @@ Result<ImageFile::Reply> ImageFile::Read(uint64_t offset, uint64_t length) const
         reply.parts_.push_back(ByteSpan(kZeroes).first(range.size_bytes));
         break;
       case ErofsImage::Range::Kind::kFile: {
-        ENTROFS_ASSIGN_OR_RETURN(ReadReply part, files_.Read(range.inode, range.offset, range.size_bytes));
+        ENTROFS_ASSIGN_OR_RETURN(ReadReply part, files_.Read(range.inode, range.offset, range.size_bytes, true));
         reply.parts_.insert(reply.parts_.end(), part.parts().begin(), part.parts().end());
         reply.owners_.push_back(std::move(part));
         break;

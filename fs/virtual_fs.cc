@@ -71,14 +71,14 @@ VirtualFs::VirtualFs(std::unique_ptr<archive::ArchiveReader> reader, FileTree tr
 
 VirtualFs::~VirtualFs() = default;
 
-Result<ReadReply> VirtualFs::Read(InodeNumber inode, uint64_t offset, size_t length) {
+Result<ReadReply> VirtualFs::Read(InodeNumber inode, uint64_t offset, size_t length, bool reads_ahead) {
   const Node* node = tree_.Find(inode);
   if (node == nullptr || node->is_folder()) return Error{ErrorCode::kInvalidArgument, "not a file"};
   counters_.Add(Counter::kReads);
   Busy busy(busy_);
   size_t available = offset < node->size_bytes ? std::min<uint64_t>(length, node->size_bytes - offset) : 0;
   std::vector<Piece> pieces = layouts_[node->file].Cut(offset, available);
-  NotePlace(node->file, pieces, available);
+  NotePlace(node->file, pieces, reads_ahead || available >= kPrefetchBelowBytes);
   Result<ReadReply> reply = ReadPieces(pieces, available);
   if (!reply) {
     counters_.Add(Counter::kReadErrors);
@@ -142,9 +142,9 @@ Result<cache::SegmentCache::Pinned> VirtualFs::GetCached(const Piece& piece) {
   return cache_.Get(piece.id, piece.segment_bytes, [&](MutableByteSpan plain) { return source_.Decode(piece, plain); });
 }
 
-void VirtualFs::NotePlace(size_t file, const std::vector<Piece>& pieces, size_t length) {
+void VirtualFs::NotePlace(size_t file, const std::vector<Piece>& pieces, bool reads_ahead) {
   if (pieces.empty()) return;
-  uint64_t depth = length < kPrefetchBelowBytes ? Prefetcher::kMaxDepth : 0;
+  uint64_t depth = reads_ahead ? 0 : Prefetcher::kMaxDepth;
   prefetcher_.OnRead(file, layouts_[file].segment_count(), pieces.front().ordinal, pieces.back().ordinal, depth);
 }
 

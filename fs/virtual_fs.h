@@ -60,7 +60,8 @@ class VirtualFs {
 
   // The bytes [offset, offset + length) of a file, cut at its end and never short otherwise. kInvalidArgument when
   // `inode` is not a file. Other errors begin with the virtual file's path and fail the whole read. Blocks.
-  Result<ReadReply> Read(InodeNumber inode, uint64_t offset, size_t length);
+  // `reads_ahead`: the kernel asks for far more than its readers do, so we need not decode ahead of them.
+  Result<ReadReply> Read(InodeNumber inode, uint64_t offset, size_t length, bool reads_ahead = false);
 
   CounterValues counters() const;
 
@@ -76,7 +77,7 @@ class VirtualFs {
   void FetchAll(const std::vector<Piece>& pieces, uint8_t* buffer, std::vector<PieceResult>& results);
   PieceResult Fetch(const Piece& piece, MutableByteSpan space);
   PieceResult FetchWhole(const Piece& piece, MutableByteSpan space);
-  void NotePlace(size_t file, const std::vector<Piece>& pieces, size_t length);
+  void NotePlace(size_t file, const std::vector<Piece>& pieces, bool reads_ahead);
   void Prefetch(const Prefetcher::Target& target);
   void Release(size_t file, uint64_t begin, uint64_t end);
   Result<cache::SegmentCache::Pinned> GetCached(const Piece& piece);
