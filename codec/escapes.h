@@ -27,6 +27,9 @@ struct EscapeHeader {
 void PutEscapeHeader(uint32_t count, const EncodedEscapes& encoded, std::vector<uint8_t>& out);
 EscapeHeader ReadEscapeHeader(ByteReader& reader, bool& ok);
 
+// True when each string was taken to the last of its bytes.
+bool AtEnds(const PrefixCursor& cursor);
+
 // Fills held[0, header.count) from the bit strings that fill `bits`, the last taking what the others leave. False
 // unless each is used up exactly. After `bits` kReadSlackBytes are readable.
 bool DecodeEscapes(const DecodeTable& table, ByteSpan bits, const EscapeHeader& header, uint8_t* held);

@@ -43,19 +43,9 @@ constexpr size_t kChunksTogether = 4;
 // Decodes the held bytes of a chunk that is shorter than kChunkBytes.
 bool DecodePartialChunk(const PrefixTables& tables, size_t chunk, PrefixCursor& cursor, uint8_t* held) {
   const size_t length = RunLength(chunk);
-  const size_t last = chunk > (kRuns - 1) * length ? chunk - (kRuns - 1) * length : 0;
-  if (!Active().decode_prefix(tables, last, length, cursor, held)) return false;
-  for (unsigned run = 0; run < kRuns; ++run) {
-    for (size_t at = run * length + last; at < std::min(chunk, (run + 1) * length); ++at) {
-      if (cursor.at[run] > cursor.end[run]) return false;
-      const uint32_t window = LoadLe<uint32_t>(cursor.at[run]) >> cursor.used[run];
-      held[at] = static_cast<uint8_t>(tables.lookup[window & (kPrefixLookupSize - 1)] >> 6);
-      const unsigned used = cursor.used[run] + tables.first_bits[window & 63];
-      cursor.at[run] += used >> 3;
-      cursor.used[run] = used & 7;
-    }
-  }
-  return true;
+  size_t counts[kRuns];
+  for (unsigned run = 0; run < kRuns; ++run) counts[run] = std::min(length, chunk - std::min(chunk, run * length));
+  return Active().decode_prefix(tables, counts, length, cursor, held);
 }
 
 // Decodes the next `chunks` whole chunks. `held`: room for them.
@@ -63,7 +53,8 @@ bool DecodeChunks(const DecodeTable& table, size_t chunks, PrefixCursor& prefix,
                   uint8_t* plain) {
   constexpr size_t kRunBytes = kChunkBytes / kRuns;
   const size_t stride = chunks * kRunBytes;
-  if (!Active().decode_prefix(*table.prefix, stride, stride, prefix, held)) return false;
+  const size_t counts[kRuns] = {stride, stride, stride, stride};
+  if (!Active().decode_prefix(*table.prefix, counts, stride, prefix, held)) return false;
   for (size_t chunk = 0; chunk < chunks; ++chunk) {
     for (unsigned run = 0; run < kRuns; ++run, plain += kRunBytes) {
       uint8_t* const from = held + run * stride + chunk * kRunBytes;
@@ -142,10 +133,7 @@ bool DecodeHuffman(const DecodeTable& table, ByteSpan bytes, Scratch::Impl& scra
   if (!DecodePartialChunk(*table.prefix, rest, prefix, held)) return false;
   if (!Active().finish_rounds(finish, partial / kRoundBytes, held, cursor, out)) return false;
   if (!FinishPartialRound(finish, rest - partial, held + partial, cursor, out + partial)) return false;
-  for (unsigned run = 0; run < kRuns; ++run) {
-    if (prefix.at[run] + (prefix.used[run] + 7) / 8 != prefix.end[run]) return false;
-  }
-  return cursor.escapes == cursor.escapes_end;
+  return AtEnds(prefix) && cursor.escapes == cursor.escapes_end;
 }
 
 }  // namespace entrofs::codec

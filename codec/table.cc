@@ -64,26 +64,30 @@ TansTables MakeTansTables(const TableModel& model) {
   return tables;
 }
 
-std::unique_ptr<const PrefixTables> MakePrefixTables(const TableModel& model) {
+// Tables for codes of these lengths of at most `max_bits`. held(symbol): the held byte.
+template <typename Tables, typename Held>
+std::unique_ptr<const Tables> MakePrefixTables(const std::vector<uint8_t>& lengths, unsigned max_bits, Held held) {
   struct Code {
     uint8_t held;
     uint8_t bits;
   };
-  const std::vector<Code> first =
-      FillLookup<Code>(model.class_lengths, kMaxClassCodeBits, [&](size_t symbol, unsigned bits) {
-        return Code{HeldByteOfSymbol(model.map, symbol), static_cast<uint8_t>(bits)};
-      });
-  auto tables = std::make_unique<PrefixTables>();
+  const std::vector<Code> first = FillLookup<Code>(lengths, max_bits, [&](size_t symbol, unsigned bits) {
+    return Code{held(symbol), static_cast<uint8_t>(bits)};
+  });
+  auto tables = std::make_unique<Tables>();
   for (size_t i = 0; i < first.size(); ++i) tables->first_bits[i] = first[i].bits;
-  for (size_t at = 0; at < kPrefixLookupSize; ++at) {
-    const Code a = first[at % first.size()];
-    const Code b = first[(at >> a.bits) % first.size()];
-    const Code c = first[(at >> a.bits >> b.bits) % first.size()];
-    const unsigned two_bits = a.bits + b.bits;
-    // Two codes always fit. A third that fits is not one of those that the missing bits, taken for zeros, made up.
-    const bool three = two_bits + c.bits <= 2 * kMaxClassCodeBits;
-    const uint32_t held = a.held | static_cast<uint32_t>(b.held) << 8 | static_cast<uint32_t>(c.held) << 16;
-    tables->lookup[at] = (three ? two_bits + c.bits : two_bits) | held << 6 | (three ? 3u : 2u) << 30;
+  for (uint32_t at = 0; at < Tables::kLookupSize; ++at) {
+    uint32_t bits = 0;
+    uint32_t bytes = 0;
+    uint32_t number = 0;
+    for (; number < Tables::kMostCodes; ++number) {
+      const Code next = first[(at >> bits) % first.size()];
+      // One that fits is not one of those that the missing bits, taken for zeros, made up.
+      if (bits + next.bits > Tables::kLookupBits) break;
+      bytes |= static_cast<uint32_t>(next.held) << (8 * number);
+      bits += next.bits;
+    }
+    tables->lookup[at] = bits | bytes << 6 | number << 30;
   }
   return tables;
 }
@@ -182,12 +186,14 @@ void EncodeTable::FillValues() {
 DecodeTable::DecodeTable(const TableModel& model) : kind(model.kind), tans(MakeTansTables(model)) {
   const ClassMap& map = model.map;
   if (model.has_escapes()) {
-    escape_lookup = FillLookup<uint16_t>(model.escape_lengths, kMaxEscapeBits, [&](size_t symbol, unsigned bits) {
-      return static_cast<uint16_t>(map.HeldByte(static_cast<unsigned>(map.coded_classes + symbol)) | bits << 8);
+    escapes = MakePrefixTables<EscapeTables>(model.escape_lengths, kMaxEscapeBits, [&](size_t symbol) {
+      return map.HeldByte(static_cast<unsigned>(map.coded_classes + symbol));
     });
   }
-  if (kind != CodecKind::kHuffman) return;
-  prefix = MakePrefixTables(model);
+  if (kind == CodecKind::kHuffman) {
+    prefix = MakePrefixTables<PrefixTables>(model.class_lengths, kMaxClassCodeBits,
+                                            [&](size_t symbol) { return HeldByteOfSymbol(map, symbol); });
+  }
 }
 
 std::shared_ptr<const EncodeTable> BuildTable(CodecKind kind, const Histogram& histogram) {

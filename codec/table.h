@@ -14,7 +14,6 @@ namespace entrofs::codec {
 
 inline constexpr unsigned kMaxClassCodeBits = 6;  // of huffman
 inline constexpr unsigned kMaxEscapeBits = 11;
-inline constexpr size_t kEscapeLookupSize = size_t{1} << kMaxEscapeBits;
 
 struct TableModel {
   CodecKind kind = CodecKind::kTans;
@@ -72,10 +71,9 @@ class DecodeTable {
   explicit DecodeTable(const TableModel& model);
 
   CodecKind kind;
-  TansTables tans = {};  // its `finish` is set for both kinds
-  // By the next kMaxEscapeBits bits: held byte in the low, code length in the high byte.
-  std::vector<uint16_t> escape_lookup;
-  std::unique_ptr<const PrefixTables> prefix;  // kHuffman
+  TansTables tans = {};                         // its `finish` is set for both kinds
+  std::unique_ptr<const EscapeTables> escapes;  // if there are any
+  std::unique_ptr<const PrefixTables> prefix;   // kHuffman
 };
 
 }  // namespace entrofs::codec

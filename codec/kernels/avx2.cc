@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "codec/kernels/avx2_encode.h"
+#include "codec/kernels/avx2_lookup.h"
 #include "codec/kernels/kernels.h"
 #include "codec/kernels/prefix_loop.h"
 
@@ -16,31 +17,6 @@ namespace {
 
 constexpr size_t kRoundsPerChunk = 8;  // decoded to held bytes before they are finished
 constexpr unsigned kGroups = 2;        // of 32 lanes, one byte register each, two 16-bit registers per plane
-
-__m256i Load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-void Store(void* p, __m256i value) { _mm256_storeu_si256(static_cast<__m256i*>(p), value); }
-__m256i LoadTwice(const void* p) {
-  return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
-}
-
-// A table of 64 bytes, for indices below 64. Parts after the first are stored as the difference to the part before.
-struct Lookup64 {
-  __m256i part[4];
-
-  explicit Lookup64(const uint8_t* table) {
-    for (unsigned i = 0; i < 4; ++i) part[i] = LoadTwice(table + 16 * i);
-    for (unsigned i = 3; i > 0; --i) part[i] = _mm256_xor_si256(part[i], part[i - 1]);
-  }
-
-  __m256i operator()(__m256i index) const {
-    // Indices below a part are negative there and give zero; those above give the low four bits' entry.
-    const __m256i first = _mm256_xor_si256(_mm256_shuffle_epi8(part[0], index),
-                                           _mm256_shuffle_epi8(part[1], _mm256_sub_epi8(index, _mm256_set1_epi8(16))));
-    const __m256i second = _mm256_xor_si256(_mm256_shuffle_epi8(part[2], _mm256_sub_epi8(index, _mm256_set1_epi8(32))),
-                                            _mm256_shuffle_epi8(part[3], _mm256_sub_epi8(index, _mm256_set1_epi8(48))));
-    return _mm256_xor_si256(first, second);
-  }
-};
 
 // Deals the bytes of a refill to four lanes, by the number each takes (two bits per lane): first two bytes of lane i to
 // bytes 2i and 2i + 1, the third to byte 8 + 2i.
@@ -200,8 +176,8 @@ inline __attribute__((always_inline)) const uint8_t* Refill(Lanes& lanes, const 
 }
 
 // One step of group g: the state before it goes to `state`, 2^bits read to power[0..1] as 16-bit elements.
-inline __attribute__((always_inline)) void Step(const Lookup64& base_and_bits, Lanes& lanes, unsigned g, __m256i& state,
-                                                __m256i* power) {
+inline __attribute__((always_inline)) void Step(const Lookup<4>& base_and_bits, Lanes& lanes, unsigned g,
+                                                __m256i& state, __m256i* power) {
   const __m256i zero = _mm256_setzero_si256();
   state = lanes.state[g];
   const __m256i entry = base_and_bits(state);  // 2 * base + 2^bits
@@ -232,8 +208,8 @@ inline __attribute__((always_inline)) void ShiftLow(Lanes& lanes, unsigned g, co
 
 // Decodes `rounds` rounds to held bytes. False when a round has taken more than main had.
 bool DecodeHeld(const TansTables& tables, size_t rounds, Lanes& lanes_in_memory, StreamCursor& cursor, uint8_t* held) {
-  const Lookup64 base_and_bits(tables.base_and_bits);
-  const Lookup64 held_bytes(tables.held);
+  const Lookup<4> base_and_bits(tables.base_and_bits);
+  const Lookup<4> held_bytes(tables.held);
   const uint8_t* main = cursor.main;
   Lanes lanes = lanes_in_memory;
   for (size_t round = 0; round < rounds; ++round, held += kRoundBytes) {
@@ -279,15 +255,17 @@ bool DecodeHeld(const TansTables& tables, size_t rounds, Lanes& lanes_in_memory,
 // the first patch, because a vector load would wait for the bytes just written.
 bool PatchEscapes(uint8_t marker_byte, size_t rounds, uint8_t* held, StreamCursor& cursor) {
   const __m256i marker = _mm256_set1_epi8(static_cast<char>(marker_byte));
-  uint32_t found[kRoundsPerChunk * kRoundBytes / 32];
-  for (size_t i = 0; i < rounds * kRoundBytes / 32; ++i) {
-    found[i] = static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(Load(held + 32 * i), marker)));
+  auto find = [&](const uint8_t* bytes) {
+    return static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(Load(bytes), marker)));
+  };
+  uint64_t found[kRoundsPerChunk * kRoundBytes / 64];
+  for (size_t i = 0; i < rounds * kRoundBytes / 64; ++i) {
+    found[i] = find(held + 64 * i) | static_cast<uint64_t>(find(held + 64 * i + 32)) << 32;
   }
   const uint8_t* escapes = cursor.escapes;
   for (size_t i = 0; i < rounds * kRoundBytes / 64; ++i) {
     uint8_t* const bytes = held + 64 * i;
-    uint64_t mask;
-    memcpy(&mask, found + 2 * i, sizeof mask);
+    uint64_t mask = found[i];
     const int64_t count = _mm_popcnt_u64(mask);
     const uint8_t after = bytes[64];
     bytes[_tzcnt_u64(mask)] = escapes[0];
@@ -342,31 +320,15 @@ __m256i ZigzagValues(__m256i rank, __m256i center) {
   return _mm256_add_epi8(_mm256_xor_si256(half, sign), center);
 }
 
-// table[rank] for a table of 256 bytes.
-inline __attribute__((always_inline)) __m256i LookupValues(__m256i rank, const uint8_t* table) {
-  const __m256i low = _mm256_and_si256(rank, _mm256_set1_epi8(15));
-  const __m256i bit4 = _mm256_slli_epi16(rank, 3);
-  const __m256i bit5 = _mm256_slli_epi16(rank, 2);
-  const __m256i bit6 = _mm256_slli_epi16(rank, 1);
-  __m256i part[8];
-#pragma GCC unroll 8
-  for (unsigned i = 0; i < 8; ++i) {
-    part[i] = _mm256_blendv_epi8(_mm256_shuffle_epi8(LoadTwice(table + 32 * i), low),
-                                 _mm256_shuffle_epi8(LoadTwice(table + 32 * i + 16), low), bit4);
-  }
-  for (unsigned i = 0; i < 4; ++i) part[i] = _mm256_blendv_epi8(part[2 * i], part[2 * i + 1], bit5);
-  for (unsigned i = 0; i < 2; ++i) part[i] = _mm256_blendv_epi8(part[2 * i], part[2 * i + 1], bit6);
-  return _mm256_blendv_epi8(part[0], part[1], rank);
-}
-
 template <unsigned kRawBits, bool kZigzag>
 void MergeAndOrder(const FinishTables& tables, size_t rounds, const uint8_t* held, const uint8_t* raw, uint8_t* plain) {
   const __m256i center = _mm256_set1_epi8(static_cast<char>(tables.center));
+  const Lookup256 value_of_rank(tables.value_of_rank);
   for (size_t round = 0; round < rounds; ++round) {
 #pragma GCC unroll 8
     for (unsigned v = 0; v < kRoundBytes / 32; ++v) {
       const __m256i rank = MergeRaw<kRawBits>(Load(held + 32 * v), v, raw);
-      Store(plain + 32 * v, kZigzag ? ZigzagValues(rank, center) : LookupValues(rank, tables.value_of_rank));
+      Store(plain + 32 * v, kZigzag ? ZigzagValues(rank, center) : value_of_rank(rank));
     }
     held += kRoundBytes;
     plain += kRoundBytes;
@@ -534,6 +496,7 @@ const Kernels kAvx2Kernels = {
     .merge_planes = MergePlanes,
     .decode_tans = DecodeTans,
     .decode_prefix = DecodePrefix,
+    .decode_escapes = DecodeEscapes,
     .finish_rounds = FinishRounds,
     .classify = ClassifyAvx2,
     .encode_tans = EncodeTansAvx2,

@@ -3,7 +3,8 @@
 #include "codec/kernels/avx2_encode.h"
 
 #include <immintrin.h>
-#include <string.h>
+
+#include "codec/kernels/avx2_lookup.h"
 
 namespace entrofs::codec {
 namespace {
@@ -11,51 +12,13 @@ namespace {
 constexpr unsigned kVectors = kRoundBytes / 32;  // of a round's bytes
 constexpr unsigned kGroups = 2;                  // of 32 lanes, one byte register each
 
-__m256i Load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-void Store(void* p, __m256i value) { _mm256_storeu_si256(static_cast<__m256i*>(p), value); }
-__m256i LoadTwice(const void* p) {
-  return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
-}
 __m256i Twice(__m128i value) { return _mm256_broadcastsi128_si256(value); }
-
-// A table of 16 * kParts bytes, for indices below that and below 128. Parts after the first are stored as the
-// difference to the part before.
-template <unsigned kParts>
-struct Lookup {
-  __m256i part[kParts];
-
-  explicit Lookup(const uint8_t* table) {
-    for (unsigned i = 0; i < kParts; ++i) part[i] = LoadTwice(table + 16 * i);
-    for (unsigned i = kParts - 1; i > 0; --i) part[i] = _mm256_xor_si256(part[i], part[i - 1]);
-  }
-
-  // Indices below a part are negative there and give zero; those above give the low four bits' entry. Indices from 128
-  // on are below every part and give zero.
-  __m256i operator()(__m256i index) const {
-    __m256i found = _mm256_shuffle_epi8(part[0], index);
-#pragma GCC unroll 8
-    for (unsigned i = 1; i < kParts; ++i) {
-      const __m256i below = _mm256_subs_epi8(index, _mm256_set1_epi8(static_cast<char>(16 * i)));
-      found = _mm256_xor_si256(found, _mm256_shuffle_epi8(part[i], below));
-    }
-    return found;
-  }
-};
 
 __m256i ZigzagRanks(__m256i values, __m256i center) {
   const __m256i distance = _mm256_sub_epi8(values, center);
   const __m256i sign = _mm256_cmpgt_epi8(_mm256_setzero_si256(), distance);
   return _mm256_xor_si256(_mm256_add_epi8(distance, distance), sign);
 }
-
-// Both halves of the table of 256 ranks.
-struct RankLookup {
-  Lookup<8> low, high;
-  explicit RankLookup(const uint8_t* rank_of_value) : low(rank_of_value), high(rank_of_value + 128) {}
-  __m256i operator()(__m256i values) const {
-    return _mm256_xor_si256(low(values), high(_mm256_xor_si256(values, _mm256_set1_epi8(static_cast<char>(0x80)))));
-  }
-};
 
 // Cuts the raw bits of one round of ranks into planes.
 template <unsigned kRawBits>
@@ -111,7 +74,7 @@ template <unsigned kRawBits, bool kZigzag>
 bool ClassifyRounds(const ClassifyTables& tables, const uint8_t* plain, size_t rounds, uint8_t* symbols,
                     uint8_t** escapes, uint8_t* raw) {
   const __m256i center = _mm256_set1_epi8(static_cast<char>(tables.center));
-  const RankLookup rank_of(tables.rank_of_value);
+  const Lookup256 rank_of(tables.rank_of_value);
   const __m256i escape_symbol = _mm256_set1_epi8(static_cast<char>(tables.coded_classes));
   const __m256i class_mask = _mm256_set1_epi8(static_cast<char>(0xff >> kRawBits));
   uint8_t* escape = *escapes;

@@ -1,4 +1,4 @@
-// AVX-512 kernels for CPUs with VBMI and VBMI2 (Ice Lake, Zen 4 and later).
+// AVX-512 kernels for CPUs with VBMI, VBMI2 and VNNI (Ice Lake, Zen 4 and later).
 //
 // All 64-entry tables live in one register each and are read with vpermb. Sixteen lanes share a register; the four
 // registers of a round are stepped together, because one chain alone would wait for its own latency.
@@ -12,8 +12,7 @@
 namespace entrofs::codec {
 namespace {
 
-constexpr unsigned kVectors = 4;       // of 16 lanes each
-constexpr size_t kRoundsPerChunk = 4;  // decoded to held bytes before they are finished
+constexpr unsigned kVectors = 4;  // of 16 lanes each
 constexpr size_t kPrefetchBytes = 2048;
 constexpr __mmask64 kLowByteOfLane = 0x1111111111111111;
 // Truth table of a | (b & c) for vpternlog.
@@ -46,58 +45,12 @@ void StoreLanes(const Lanes& lanes, TansLanes& to) {
   }
 }
 
-// Decodes `rounds` rounds to held bytes. False when a round has taken more than main had.
-bool DecodeHeld(const TansTables& tables, size_t rounds, TansLanes& lanes_in_memory, StreamCursor& cursor,
-                uint8_t* held) {
-  const __m512i bit_count = Load(tables.bit_count);
-  const __m512i next_prefix = Load(tables.next_prefix);
-  const __m512i held_bytes = Load(tables.held);
-  // Byte i of a lane's refill is taken when at least 8 * (i + 1) bits were consumed.
-  const __m512i thresholds = _mm512_set1_epi32(0x20181008);
-  const __m512i spread_low_byte =
-      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12));
-  const __m512i seven = _mm512_set1_epi32(7);
-  const uint8_t* main = cursor.main;
-  Lanes lanes = LoadLanes(lanes_in_memory);
-  bool ok = true;
-  for (size_t round = 0; round < rounds; ++round, held += kRoundBytes) {
-    _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes, _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes + 64, _MM_HINT_T0);
-    __m512i states[kVectors];
-#pragma GCC unroll 4
-    for (unsigned v = 0; v < kVectors; ++v) {
-      const __mmask64 taken =
-          _mm512_cmpge_epu8_mask(_mm512_shuffle_epi8(lanes.consumed[v], spread_low_byte), thresholds);
-      const __m512i bytes = _mm512_maskz_expand_epi8(taken, Load(main));
-      main += _mm_popcnt_u64(taken);
-      lanes.consumed[v] = _mm512_and_si512(lanes.consumed[v], seven);
-      lanes.window[v] = _mm512_or_si512(lanes.window[v], _mm512_sllv_epi32(bytes, lanes.consumed[v]));
-    }
-#pragma GCC unroll 4
-    for (unsigned step = 0; step < kRoundBytes / kLanes; ++step) {
-#pragma GCC unroll 4
-      for (unsigned v = 0; v < kVectors; ++v) {
-        const __m512i count = _mm512_maskz_permutexvar_epi8(kLowByteOfLane, lanes.state[v], bit_count);
-        const __m512i prefix = _mm512_permutexvar_epi8(lanes.state[v], next_prefix);
-        states[v] =
-            step == 0 ? _mm512_slli_epi32(lanes.state[v], 24) : _mm512_shrdi_epi32(states[v], lanes.state[v], 8);
-        lanes.state[v] = _mm512_shldv_epi32(prefix, lanes.window[v], count);
-        lanes.window[v] = _mm512_sllv_epi32(lanes.window[v], count);
-        lanes.consumed[v] = _mm512_add_epi32(lanes.consumed[v], count);
-      }
-    }
-#pragma GCC unroll 4
-    for (unsigned v = 0; v < kVectors; ++v) {
-      _mm512_store_si512(held + 64 * v, _mm512_permutexvar_epi8(states[v], held_bytes));
-    }
-    if (main > cursor.main_end) [[unlikely]] {
-      ok = false;
-      break;
-    }
-  }
-  cursor.main = main;
-  StoreLanes(lanes, lanes_in_memory);
-  return ok;
+// `bytes` with the next escapes in place of their markers.
+inline __attribute__((always_inline)) __m512i PatchEscapes(__m512i bytes, __m512i marker, const uint8_t*& escapes) {
+  const __mmask64 escaped = _mm512_cmpeq_epi8_mask(bytes, marker);
+  const __m512i patched = _mm512_mask_expand_epi8(bytes, escaped, Load(escapes));
+  escapes += _mm_popcnt_u64(escaped);
+  return patched;
 }
 
 // The raw bits of outputs 64 * v .. 64 * v + 63 of a round, one per byte, merged into `bytes`.
@@ -131,67 +84,132 @@ __m512i MergeRaw(__m512i bytes, unsigned v, const uint8_t* raw) {
   return bytes;
 }
 
-template <unsigned kRawBits, bool kEscapes>
-bool Finish(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
-  const __m512i marker = _mm512_set1_epi8(static_cast<char>(tables.escape_marker));
-  __m512i values[4];
-  for (unsigned i = 0; i < 4; ++i) values[i] = Load(tables.value_of_rank + 64 * i);
-  const uint8_t* escapes = cursor.escapes;
-  const uint8_t* raw = cursor.raw;
-  for (size_t round = 0; round < rounds; ++round, held += kRoundBytes, plain += kRoundBytes) {
-#pragma GCC unroll 4
-    for (unsigned v = 0; v < kVectors; ++v) {
-      __m512i bytes = Load(held + 64 * v);
-      if constexpr (kEscapes) {
-        const __mmask64 escaped = _mm512_cmpeq_epi8_mask(bytes, marker);
-        bytes = _mm512_mask_expand_epi8(bytes, escaped, Load(escapes));
-        escapes += _mm_popcnt_u64(escaped);
-      }
-      if constexpr (kRawBits > 0) {
-        bytes = MergeRaw<kRawBits>(bytes, v, raw);
-        const __m512i low = _mm512_permutex2var_epi8(values[0], bytes, values[1]);
-        const __m512i high = _mm512_permutex2var_epi8(values[2], bytes, values[3]);
-        bytes = _mm512_mask_mov_epi8(low, _mm512_movepi8_mask(bytes), high);
-      }
-      _mm512_storeu_si512(plain + 64 * v, bytes);
-    }
-    raw += kRoundBytes / 8 * kRawBits;
-    if (kEscapes && escapes > cursor.escapes_end) [[unlikely]] {
-      return false;
-    }
-  }
-  cursor.escapes = escapes;
-  cursor.raw = raw;
-  return true;
-}
-
-using FinishFunction = bool (*)(const FinishTables&, size_t, uint8_t*, StreamCursor&, uint8_t*);
-constexpr FinishFunction kFinish[6][2] = {
-    {Finish<0, false>, Finish<0, true>}, {Finish<1, false>, Finish<1, true>}, {Finish<2, false>, Finish<2, true>},
-    {Finish<3, false>, Finish<3, true>}, {Finish<4, false>, Finish<4, true>}, {Finish<5, false>, Finish<5, true>},
-};
-
-bool FinishRounds(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
-  return kFinish[tables.raw_bits][tables.has_escapes](tables, rounds, held, cursor, plain);
-}
-
-bool DecodeTans(const TansTables& tables, size_t rounds, TansLanes& lanes, StreamCursor& cursor, uint8_t* plain) {
-  alignas(64) uint8_t held[kRoundsPerChunk * kRoundBytes];
-  const FinishFunction finish = kFinish[tables.finish.raw_bits][tables.finish.has_escapes];
-  while (rounds > 0) {
-    const size_t chunk = rounds < kRoundsPerChunk ? rounds : kRoundsPerChunk;
-    if (!DecodeHeld(tables, chunk, lanes, cursor, held)) return false;
-    if (!finish(tables.finish, chunk, held, cursor, plain)) return false;
-    plain += chunk * kRoundBytes;
-    rounds -= chunk;
-  }
-  return true;
-}
-
 __m512i LookupBytes(const __m512i* table, __m512i index) {
   const __m512i low = _mm512_permutex2var_epi8(table[0], index, table[1]);
   const __m512i high = _mm512_permutex2var_epi8(table[2], index, table[3]);
   return _mm512_mask_mov_epi8(low, _mm512_movepi8_mask(index), high);
+}
+
+// What finishing needs, in registers.
+template <unsigned kRawBits, bool kEscapes>
+struct Finisher {
+  __m512i marker;
+  __m512i values[4];
+  const uint8_t* escapes;
+  const uint8_t* raw;
+
+  Finisher(const FinishTables& tables, const StreamCursor& cursor)
+      : marker(_mm512_set1_epi8(static_cast<char>(tables.escape_marker))), escapes(cursor.escapes), raw(cursor.raw) {
+    for (unsigned i = 0; i < 4; ++i) values[i] = Load(tables.value_of_rank + 64 * i);
+  }
+
+  // The plain bytes of held bytes 64 * v .. 64 * v + 63 of a round.
+  inline __attribute__((always_inline)) __m512i Finish(__m512i bytes, unsigned v) {
+    if constexpr (kEscapes) bytes = PatchEscapes(bytes, marker, escapes);
+    if constexpr (kRawBits > 0) bytes = LookupBytes(values, MergeRaw<kRawBits>(bytes, v, raw));
+    return bytes;
+  }
+  void EndRound() { raw += kRoundBytes / 8 * kRawBits; }
+};
+
+// Decodes `rounds` rounds. False when a round has taken more than main, or escapes, had.
+template <unsigned kRawBits, bool kEscapes>
+bool DecodeRounds(const TansTables& tables, size_t rounds, TansLanes& lanes_in_memory, StreamCursor& cursor,
+                  uint8_t* plain) {
+  const __m512i bit_count = Load(tables.bit_count);
+  const __m512i next_prefix = Load(tables.next_prefix);
+  const __m512i held_bytes = Load(tables.held);
+  // Byte i of a lane's refill is taken when at least 8 * (i + 1) bits were consumed.
+  const __m512i thresholds = _mm512_set1_epi32(0x20181008);
+  const __m512i spread_low_byte =
+      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12));
+  const __m512i seven = _mm512_set1_epi32(7);
+  Finisher<kRawBits, kEscapes> finisher(tables.finish, cursor);
+  const uint8_t* main = cursor.main;
+  Lanes lanes = LoadLanes(lanes_in_memory);
+  bool ok = true;
+  for (size_t round = 0; round < rounds; ++round, plain += kRoundBytes) {
+    _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes, _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes + 64, _MM_HINT_T0);
+    __m512i states[kVectors];
+#pragma GCC unroll 4
+    for (unsigned v = 0; v < kVectors; ++v) {
+      const __mmask64 taken =
+          _mm512_cmpge_epu8_mask(_mm512_shuffle_epi8(lanes.consumed[v], spread_low_byte), thresholds);
+      const __m512i bytes = _mm512_maskz_expand_epi8(taken, Load(main));
+      main += _mm_popcnt_u64(taken);
+      lanes.consumed[v] = _mm512_and_si512(lanes.consumed[v], seven);
+      lanes.window[v] = _mm512_or_si512(lanes.window[v], _mm512_sllv_epi32(bytes, lanes.consumed[v]));
+    }
+#pragma GCC unroll 4
+    for (unsigned step = 0; step < kRoundBytes / kLanes; ++step) {
+#pragma GCC unroll 4
+      for (unsigned v = 0; v < kVectors; ++v) {
+        const __m512i count = _mm512_maskz_permutexvar_epi8(kLowByteOfLane, lanes.state[v], bit_count);
+        const __m512i prefix = _mm512_permutexvar_epi8(lanes.state[v], next_prefix);
+        states[v] =
+            step == 0 ? _mm512_slli_epi32(lanes.state[v], 24) : _mm512_shrdi_epi32(states[v], lanes.state[v], 8);
+        lanes.state[v] = _mm512_shldv_epi32(prefix, lanes.window[v], count);
+        lanes.window[v] = _mm512_sllv_epi32(lanes.window[v], count);
+      }
+    }
+#pragma GCC unroll 4
+    for (unsigned v = 0; v < kVectors; ++v) {
+      // The bits of all four steps at once.
+      const __m512i counts = _mm512_permutexvar_epi8(states[v], bit_count);
+      lanes.consumed[v] = _mm512_dpbusd_epi32(lanes.consumed[v], counts, _mm512_set1_epi8(1));
+      const __m512i held = _mm512_permutexvar_epi8(states[v], held_bytes);
+      _mm512_storeu_si512(plain + 64 * v, finisher.Finish(held, v));
+    }
+    finisher.EndRound();
+    if (main > cursor.main_end || (kEscapes && finisher.escapes > cursor.escapes_end)) [[unlikely]] {
+      ok = false;
+      break;
+    }
+  }
+  cursor.main = main;
+  cursor.escapes = finisher.escapes;
+  cursor.raw = finisher.raw;
+  StoreLanes(lanes, lanes_in_memory);
+  return ok;
+}
+
+template <unsigned kRawBits, bool kEscapes>
+bool FinishHeld(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
+  Finisher<kRawBits, kEscapes> finisher(tables, cursor);
+  for (size_t round = 0; round < rounds; ++round, held += kRoundBytes, plain += kRoundBytes) {
+#pragma GCC unroll 4
+    for (unsigned v = 0; v < kVectors; ++v) {
+      _mm512_storeu_si512(plain + 64 * v, finisher.Finish(Load(held + 64 * v), v));
+    }
+    finisher.EndRound();
+    if (kEscapes && finisher.escapes > cursor.escapes_end) [[unlikely]] {
+      return false;
+    }
+  }
+  cursor.escapes = finisher.escapes;
+  cursor.raw = finisher.raw;
+  return true;
+}
+
+// By the number of raw bits and whether there are escapes.
+constexpr decltype(&FinishHeld<0, false>) kFinishHeld[6][2] = {
+    {FinishHeld<0, false>, FinishHeld<0, true>}, {FinishHeld<1, false>, FinishHeld<1, true>},
+    {FinishHeld<2, false>, FinishHeld<2, true>}, {FinishHeld<3, false>, FinishHeld<3, true>},
+    {FinishHeld<4, false>, FinishHeld<4, true>}, {FinishHeld<5, false>, FinishHeld<5, true>},
+};
+constexpr decltype(&DecodeRounds<0, false>) kDecodeRounds[6][2] = {
+    {DecodeRounds<0, false>, DecodeRounds<0, true>}, {DecodeRounds<1, false>, DecodeRounds<1, true>},
+    {DecodeRounds<2, false>, DecodeRounds<2, true>}, {DecodeRounds<3, false>, DecodeRounds<3, true>},
+    {DecodeRounds<4, false>, DecodeRounds<4, true>}, {DecodeRounds<5, false>, DecodeRounds<5, true>},
+};
+
+bool FinishRounds(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
+  return kFinishHeld[tables.raw_bits][tables.has_escapes](tables, rounds, held, cursor, plain);
+}
+
+bool DecodeTans(const TansTables& tables, size_t rounds, TansLanes& lanes, StreamCursor& cursor, uint8_t* plain) {
+  return kDecodeRounds[tables.finish.raw_bits][tables.finish.has_escapes](tables, rounds, lanes, cursor, plain);
 }
 
 // Cuts the raw bits of one round of ranks into planes.
@@ -498,6 +516,7 @@ const Kernels kAvx512Kernels = {
     .merge_planes = MergePlanes,
     .decode_tans = DecodeTans,
     .decode_prefix = DecodePrefix,
+    .decode_escapes = DecodeEscapes,
     .finish_rounds = FinishRounds,
     .classify = Classify,
     .encode_tans = EncodeTans,

@@ -15,7 +15,8 @@ bool CpuHasAvx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
-         __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+         __builtin_cpu_supports("popcnt");
 }
 bool CpuHasAvx2() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
@@ -32,6 +33,7 @@ Kernels Complete(Kernels set) {
   take(set.merge_planes, kScalarKernels.merge_planes);
   take(set.decode_tans, kScalarKernels.decode_tans);
   take(set.decode_prefix, kScalarKernels.decode_prefix);
+  take(set.decode_escapes, kScalarKernels.decode_escapes);
   take(set.finish_rounds, kScalarKernels.finish_rounds);
   take(set.classify, kScalarKernels.classify);
   take(set.encode_tans, kScalarKernels.encode_tans);

@@ -55,19 +55,30 @@ struct StreamCursor {
   const uint8_t* escapes_end;
 };
 
-// The four bit strings of a huffman stream: bits `used` and up of *at are next.
+// Four bit strings of code words: bits `used` and up of *at are next.
 struct PrefixCursor {
   const uint8_t* at[4];
   const uint8_t* end[4];
   unsigned used[4];
 };
-inline constexpr size_t kPrefixLookupSize = 4096;
-struct PrefixTables {
-  // By the next 12 bits: the first two or three codes in them. Bits 0..5: their bits together; 6..29: their held bytes,
-  // the first lowest; 30 and 31: their number.
-  alignas(64) uint32_t lookup[kPrefixLookupSize];
-  // By the next 6 bits: the bits of the first code.
-  alignas(64) uint8_t first_bits[64];
+// By the next bits of a string, the codes in them. An entry of `lookup` has in bits 0..5 the bits of the first codes
+// together, in bits 6..29 their held bytes, the first lowest, and above their number, one at least. `first_bits` has
+// the bits of the first code alone.
+struct PrefixTables {  // of classes in huffman streams
+  static constexpr unsigned kLookupBits = 12;
+  static constexpr unsigned kMostCodes = 3;
+  static constexpr unsigned kLookupSize = 1 << kLookupBits;
+  static constexpr unsigned kFirstSize = 64;
+  alignas(64) uint32_t lookup[kLookupSize];
+  alignas(64) uint8_t first_bits[kFirstSize];
+};
+struct EscapeTables {
+  static constexpr unsigned kLookupBits = 11;
+  static constexpr unsigned kMostCodes = 2;
+  static constexpr unsigned kLookupSize = 1 << kLookupBits;
+  static constexpr unsigned kFirstSize = kLookupSize;
+  alignas(64) uint32_t lookup[kLookupSize];
+  alignas(64) uint8_t first_bits[kFirstSize];
 };
 
 // Encoding: what becomes of each byte value.
@@ -120,9 +131,12 @@ struct Kernels {
   // False, with the output undefined, as soon as a round has used more of main or escapes than there was.
   bool (*decode_tans)(const TansTables& tables, size_t rounds, TansLanes& lanes, StreamCursor& cursor, uint8_t* plain);
 
-  // Decodes `count` held bytes from each of the four strings, those of string j to held + j * stride. False when a
-  // string ended before. Requires: count <= stride; kKernelSlackBytes are writable after the last.
-  bool (*decode_prefix)(const PrefixTables& tables, size_t count, size_t stride, PrefixCursor& cursor, uint8_t* held);
+  // Decodes counts[j] held bytes from each of the four strings, those of string j to held + j * stride. False when a
+  // string ended before. Requires: counts[j] <= stride; kKernelSlackBytes are writable after the last.
+  bool (*decode_prefix)(const PrefixTables& tables, const size_t* counts, size_t stride, PrefixCursor& cursor,
+                        uint8_t* held);
+  bool (*decode_escapes)(const EscapeTables& tables, const size_t* counts, size_t stride, PrefixCursor& cursor,
+                         uint8_t* held);
 
   // Turns `rounds` rounds of held bytes into plain bytes: escapes, raw planes, order. `held` is overwritten; the
   // kKernelSlackBytes after it are used and then as before. False when there are more escapes than the cursor has.
@@ -145,7 +159,7 @@ struct Kernels {
 };
 
 extern const Kernels kScalarKernels;  // the reference
-extern const Kernels kAvx512Kernels;  // needs F, BW, DQ, VL, VBMI, VBMI2, BMI1, BMI2
+extern const Kernels kAvx512Kernels;  // needs F, BW, DQ, VL, VBMI, VBMI2, VNNI, BMI1, BMI2
 extern const Kernels kAvx2Kernels;    // needs AVX2, BMI1, BMI2, POPCNT
 extern const Kernels kNeonKernels;    // every aarch64
 

@@ -429,6 +429,7 @@ const Kernels kNeonKernels = {
     .merge_planes = MergePlanes,
     .decode_tans = DecodeTans,
     .decode_prefix = nullptr,
+    .decode_escapes = nullptr,
     .finish_rounds = FinishRounds,
     .classify = nullptr,
     .encode_tans = nullptr,

@@ -386,6 +386,7 @@ const Kernels kScalarKernels = {
     .merge_planes = MergePlanes,
     .decode_tans = DecodeTans,
     .decode_prefix = DecodePrefix,
+    .decode_escapes = DecodeEscapes,
     .finish_rounds = FinishRounds,
     .classify = Classify,
     .encode_tans = EncodeTans,
