@@ -17,6 +17,8 @@ using codec::PlaneEncoder;
 constexpr double kLeastGain = 0.01;
 // What zstd must save beyond the entropy coder, which decodes several times as fast.
 constexpr double kLeastZstdGain = 0.01;
+// How many more bytes than those of tans huffman may take where it decodes several times as fast.
+constexpr double kEdgeTolerance = 1.03;
 // What a small plane is.
 constexpr uint64_t kSmallPlaneBytes = 32 << 10;
 
@@ -96,7 +98,7 @@ class Chooser {
   std::pair<Coding, double> ForLayout(const LayoutCounts& counts) const {
     // Without a sample, more than any other choice.
     std::vector<double> zstd_ratios(counts.planes.size(), std::numeric_limits<double>::infinity());
-    if (options_.codec == CodecChoice::kAuto && !sample_.empty()) zstd_ratios = ZstdOverEntropy(counts.layout, sample_);
+    if (IsAutomatic(options_.codec) && !sample_.empty()) zstd_ratios = ZstdOverEntropy(counts.layout, sample_);
     Coding coding{counts.layout, {}, counts.EntropyBits()};
     double bytes = 0;
     for (size_t p = 0; p < counts.planes.size(); ++p) {
@@ -121,14 +123,17 @@ class Chooser {
     return best;
   }
 
-  // By the coder that takes the fewest bytes.
+  // By the coder that takes the fewest bytes; with kAutoEdge by huffman when it takes hardly more.
   PlaneChoice Coded(const Layout& layout, size_t plane, const Histogram& histogram) const {
     const double plain = static_cast<double>(CountOf(histogram));
     PlaneChoice best{{CodecKind::kStored, nullptr}, plain};
     if (codec::EntropyBits(histogram) / 8 >= plain * (1 - kLeastGain)) return best;
     for (CodecKind kind : EntropyCoders(options_.codec, static_cast<uint64_t>(plain))) {
       PlaneChoice choice = CodedBy(kind, layout, plane, histogram);
-      if (choice.encoder.table && choice.bytes < best.bytes) best = std::move(choice);
+      if (!choice.encoder.table) continue;
+      const bool preferred = options_.codec == CodecChoice::kAutoEdge && kind == CodecKind::kHuffman &&
+                             best.encoder.kind == CodecKind::kTans;
+      if (choice.bytes < best.bytes * (preferred ? kEdgeTolerance : 1)) best = std::move(choice);
     }
     return best;
   }
@@ -166,12 +171,17 @@ LayoutCounts AsBytes(const LayoutCounts& wide) {
 
 std::vector<CodecKind> EntropyCoders(CodecChoice choice, uint64_t plane_bytes) {
   if (choice == CodecChoice::kHuffman) return {CodecKind::kHuffman};
-  if (choice == CodecChoice::kAuto && plane_bytes <= kSmallPlaneBytes) return {CodecKind::kTans, CodecKind::kHuffman};
+  if (choice == CodecChoice::kAutoEdge || (choice == CodecChoice::kAuto && plane_bytes <= kSmallPlaneBytes)) {
+    return {CodecKind::kTans, CodecKind::kHuffman};
+  }
   return {CodecKind::kTans};
 }
 
+bool IsAutomatic(CodecChoice choice) { return choice == CodecChoice::kAuto || choice == CodecChoice::kAutoEdge; }
+
 std::optional<CodecChoice> ParseCodecChoice(std::string_view name) {
-  for (CodecChoice choice : {CodecChoice::kAuto, CodecChoice::kTans, CodecChoice::kHuffman, CodecChoice::kStored}) {
+  for (CodecChoice choice :
+       {CodecChoice::kAuto, CodecChoice::kAutoEdge, CodecChoice::kTans, CodecChoice::kHuffman, CodecChoice::kStored}) {
     if (Name(choice) == name) return choice;
   }
   return std::nullopt;
@@ -181,6 +191,8 @@ std::string_view Name(CodecChoice choice) {
   switch (choice) {
     case CodecChoice::kAuto:
       return "auto";
+    case CodecChoice::kAutoEdge:
+      return "auto-edge";
     case CodecChoice::kTans:
       return "tans";
     case CodecChoice::kHuffman:

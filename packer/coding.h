@@ -18,13 +18,16 @@
 namespace entrofs::packer {
 
 enum class CodecChoice {
-  kAuto,     // whatever is smallest and fast to decode
-  kTans,     // tans where it gains
-  kHuffman,  // huffman where it gains
-  kStored,   // no coding at all
+  kAuto,      // whatever is smallest and fast to decode with wide vectors
+  kAutoEdge,  // the same for small ARM cores and others without them: huffman unless it takes much more than tans
+  kTans,      // tans where it gains
+  kHuffman,   // huffman where it gains
+  kStored,    // no coding at all
 };
 std::optional<CodecChoice> ParseCodecChoice(std::string_view name);
 std::string_view Name(CodecChoice choice);
+// Whether it is left to us what suits each plane best.
+bool IsAutomatic(CodecChoice choice);
 
 // The entropy coders to choose from for a plane of this size: in small ones the fixed cost of a stream may matter more
 // than speed.
@@ -80,7 +83,7 @@ struct CodingOptions {
 std::vector<codec::Layout> CandidateLayouts(std::optional<Dtype> dtype);
 
 // The cheapest coding among the measured layouts. A plane that does not gain 1 % is stored. `sample` are some whole
-// elements of the bytes that were measured, on which zstd is tried with CodecChoice::kAuto.
+// elements of the bytes that were measured, on which zstd is tried with the automatic choices.
 Coding ChooseCoding(const Measurement& measurement, ByteSpan sample, const CodingOptions& options);
 
 }  // namespace entrofs::packer

@@ -240,7 +240,9 @@ class Packer {
     CodingOptions options{options_.codec, options_.segment_bytes, SharesTables(unit) ? &*shared_ : nullptr,
                           options_.one_table_per_archive};
     // The choice of a coder is about tensors.
-    if (!unit.dtype && options.codec != CodecChoice::kStored) options.codec = CodecChoice::kAuto;
+    if (!unit.dtype && options.codec != CodecChoice::kStored && !IsAutomatic(options.codec)) {
+      options.codec = CodecChoice::kAuto;
+    }
     return ChooseCoding(measurement, sample, options);
   }
 

@@ -26,6 +26,7 @@ struct CreateOptions {
   std::vector<std::string> include;
   std::vector<std::string> exclude;
   std::string codec = "auto";
+  std::string target = "server";
   std::string tables = "tensor";
   std::string segment_size = "256KiB";
   size_t threads = 0;
@@ -44,6 +45,7 @@ constexpr const char* kFooter =
     "  entro-pack create ./model -o model.entro --quant uint8          EntroLLM's 8 bits per tensor\n"
     "  entro-pack create ./model -o model.entro --bits-per-weight 3.5  the least error at this size\n"
     "  entro-pack create ./model -o model.entro --quant uint4 --exclude '*.down_proj.weight'\n"
+    "  entro-pack create ./model -o model.entro --target edge          for a Raspberry Pi or a Jetson\n"
     "  entro-pack create adapter.safetensors -o adapter.entro --json\n";
 
 void Describe(CLI::App& app, CreateOptions& options) {
@@ -89,8 +91,14 @@ void Describe(CLI::App& app, CreateOptions& options) {
       ->type_name("PATTERN")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--codec", options.codec, "auto: the smallest; tans, huffman, stored: this one where it gains")
+  app.add_option("--codec", options.codec,
+                 "auto: the smallest, see --target; tans, huffman, stored: this one where it gains")
       ->check(CLI::IsMember({"auto", "tans", "huffman", "stored"}));
+  app.add_option(
+         "--target", options.target,
+         "What --codec auto chooses for. server: CPUs with wide vectors, where tans is fastest. edge: Cortex-A\n"
+         "and other small cores, where huffman is: it is taken unless it costs more than 3 % of size")
+      ->check(CLI::IsMember({"server", "edge"}));
   app.add_option("--tables", options.tables, "One code table per tensor, or one for the whole archive")
       ->check(CLI::IsMember({"tensor", "archive"}));
   app.add_option("--segment-size", options.segment_size,
@@ -173,7 +181,10 @@ void PrintResult(const CreateOptions& options, const OutputTree& tree, const Pac
 
 Status Create(const CreateOptions& options, const Streams& streams) {
   PackOptions pack;
-  pack.codec = *ParseCodecChoice(options.codec);
+  if (options.target == "edge" && options.codec != "auto") {
+    return Usage("--target edge: chooses codecs, and --codec " + options.codec + " leaves no choice");
+  }
+  pack.codec = *ParseCodecChoice(options.target == "edge" ? "auto-edge" : options.codec);
   pack.one_table_per_archive = options.tables == "archive";
   pack.verify = options.verify;
   pack.quant = SchemeName(options);

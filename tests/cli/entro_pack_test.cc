@@ -59,6 +59,8 @@ TEST(EntroPack, WrongArgumentsAreOneLineAndExitCodeTwo) {
   ExpectOneLineError(RunEntroPack({"create", "x"}), 2, "--output");
   ExpectOneLineError(RunEntroPack({"create", "x", "-o", "y", "--quant", "int3"}), 2, "int3");
   ExpectOneLineError(RunEntroPack({"create", "x", "-o", "y", "--codec", "zip"}), 2, "zip");
+  ExpectOneLineError(RunEntroPack({"create", "x", "-o", "y", "--target", "cloud"}), 2, "cloud");
+  ExpectOneLineError(RunEntroPack({"create", "x", "-o", "y", "--target", "edge", "--codec", "tans"}), 2, "no choice");
   ExpectOneLineError(RunEntroPack({"create", "x", "-o", "y", "--threads", "0"}), 2, "--threads");
   ExpectOneLineError(RunEntroPack({"create", "x", "-o", "y", "--segment-size", "1000"}), 2, "--segment-size 1000");
   ExpectOneLineError(RunEntroPack({"create", "x", "-o", "y", "--segment-size", "lots"}), 2, "'lots' is not a size");

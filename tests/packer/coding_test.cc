@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
 
 #include "packer/output_tensor.h"
@@ -80,6 +81,27 @@ TEST(ChooseCoding, KeepsToTheCodecAskedFor) {
   std::string repeated(100000, 'a');
   repeated += "b";
   EXPECT_EQ(Choose(repeated, Dtype::kU8, {.codec = CodecChoice::kTans}).CodecNames(), "tans");
+}
+
+// `count` bytes below `values`, the lower ones more often: the more, the larger `skew`.
+std::string Skewed(size_t count, int values, double skew) {
+  std::mt19937 random(7);
+  std::vector<double> weights;
+  for (int value = 0; value < values; ++value) weights.push_back(std::pow(skew, -value));
+  std::discrete_distribution<int> distribution(weights.begin(), weights.end());
+  std::string bytes(count, 0);
+  for (char& byte : bytes) byte = static_cast<char>(distribution(random));
+  return bytes;
+}
+
+TEST(ChooseCoding, ForTheEdgeTakesHuffmanUnlessItIsMuchLarger) {
+  const CodingOptions edge{.codec = CodecChoice::kAutoEdge};
+  const std::string even = Skewed(1 << 18, 40, 1.1);
+  EXPECT_EQ(Choose(even, Dtype::kU8).CodecNames(), "tans");
+  EXPECT_EQ(Choose(even, Dtype::kU8, edge).CodecNames(), "huffman");
+  // Nearly always zero: a code word of one bit is too long.
+  const std::string uneven = Skewed(1 << 18, 3, 9);
+  EXPECT_EQ(Choose(uneven, Dtype::kU8, edge).CodecNames(), "tans");
 }
 
 TEST(SharedTables, GiveAllTensorsTheSameTable) {

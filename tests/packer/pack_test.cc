@@ -63,7 +63,8 @@ TEST(Pack, GivesBackEveryByteOfEveryKindOfFile) {
   WriteFile(source + "/all.safetensors", SafetensorsFile(tensors));
   WriteFile(source + "/no-tensors.safetensors", SafetensorsFile({}));
 
-  for (CodecChoice codec : {CodecChoice::kAuto, CodecChoice::kTans, CodecChoice::kHuffman, CodecChoice::kStored}) {
+  for (CodecChoice codec :
+       {CodecChoice::kAuto, CodecChoice::kAutoEdge, CodecChoice::kTans, CodecChoice::kHuffman, CodecChoice::kStored}) {
     for (bool shared : {false, true}) {
       const std::string name(Name(codec));
       SCOPED_TRACE(name + (shared ? ", one table" : ""));
