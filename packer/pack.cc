@@ -49,7 +49,7 @@ std::vector<codec::Layout> LayoutsOf(const Unit& unit) {
   return layouts;
 }
 
-// Evenly spread stretches of whole units of `bytes`, about a sixteenth of them; all of them when they are few.
+// Evenly spread stretches of whole units of `bytes`, about one in 64; all of them when they are few.
 Result<std::vector<uint8_t>> Sample(const RandomAccessFile& bytes, uint64_t unit_bytes) {
   const uint64_t size = bytes.size();
   const uint64_t stretch_bytes = std::max(unit_bytes, kSampleBlockBytes / unit_bytes * unit_bytes);
@@ -59,7 +59,7 @@ Result<std::vector<uint8_t>> Sample(const RandomAccessFile& bytes, uint64_t unit
     ENTROFS_RETURN_IF_ERROR(bytes.ReadAt(0, sample));
     return sample;
   }
-  const size_t count = std::clamp<size_t>(static_cast<size_t>(size / stretch_bytes / 16), 1, kMaxSampleBlocks);
+  const size_t count = std::clamp<size_t>(static_cast<size_t>(size / stretch_bytes / 64), 1, kMaxSampleBlocks);
   sample.resize(count * stretch_bytes);
   for (size_t i = 0; i < count; ++i) {
     const uint64_t offset = size / count * i / stretch_bytes * stretch_bytes;

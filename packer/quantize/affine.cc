@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "packer/quantize/float_formats.h"
+#include "packer/quantize/vector_clones.h"
 
 namespace entrofs::packer::quantize {
 namespace {
@@ -30,7 +31,7 @@ float FitScale(double range, double steps, Dtype dtype) {
 
 }  // namespace
 
-void Range::Include(const float* weights, size_t count) {
+ENTROFS_VECTOR_CLONES void Range::Include(const float* weights, size_t count) {
   float low[kLanes], high[kLanes];
   uint32_t magnitude[kLanes] = {};
   std::fill_n(low, kLanes, lowest);
@@ -89,7 +90,7 @@ bool IsRepresentable(const Affine& affine, Dtype dtype) {
   return std::isfinite(affine.scale) && std::isfinite(values[0]) && std::isfinite(values[1]);
 }
 
-void Quantize(const Affine& affine, const float* weights, size_t count, uint8_t* codes) {
+ENTROFS_VECTOR_CLONES void Quantize(const Affine& affine, const float* weights, size_t count, uint8_t* codes) {
   const float zero_point = affine.zero_point;
   const float low = affine.lowest - zero_point;
   const float high = affine.highest - zero_point;
@@ -105,7 +106,7 @@ void Dequantize(const Affine& affine, Dtype dtype, const uint8_t* codes, size_t 
   RoundFloats(dtype, values, count);
 }
 
-double Energy(const float* weights, size_t count) {
+ENTROFS_VECTOR_CLONES double Energy(const float* weights, size_t count) {
   double sums[kLanes] = {};
   const size_t whole = count / kLanes * kLanes;
   for (size_t i = 0; i < whole; i += kLanes) {
@@ -120,8 +121,8 @@ double Energy(const float* weights, size_t count) {
   return total;
 }
 
-QuantizationError MeasureError(const Affine& affine, Dtype dtype, const float* weights, const uint8_t* codes,
-                               size_t count) {
+ENTROFS_VECTOR_CLONES QuantizationError MeasureError(const Affine& affine, Dtype dtype, const float* weights,
+                                                     const uint8_t* codes, size_t count) {
   float values[kBlock];
   double signal[kLanes] = {}, noise[kLanes] = {};
   for (size_t begin = 0; begin < count; begin += kBlock) {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "packer/quantize/vector_clones.h"
 
 namespace entrofs::packer::quantize {
 namespace {
@@ -50,7 +51,7 @@ float RoundToF16(float value) {
 
 bool IsQuantizable(Dtype dtype) { return dtype == Dtype::kBf16 || dtype == Dtype::kF16 || dtype == Dtype::kF32; }
 
-void DecodeFloats(Dtype dtype, const uint8_t* encoded, size_t count, float* out) {
+ENTROFS_VECTOR_CLONES void DecodeFloats(Dtype dtype, const uint8_t* encoded, size_t count, float* out) {
   switch (dtype) {
     case Dtype::kBf16:
       for (size_t i = 0; i < count; ++i) out[i] = Bf16ToFloat(LoadLe<uint16_t>(encoded + 2 * i));
@@ -64,7 +65,7 @@ void DecodeFloats(Dtype dtype, const uint8_t* encoded, size_t count, float* out)
   }
 }
 
-void RoundFloats(Dtype dtype, float* values, size_t count) {
+ENTROFS_VECTOR_CLONES void RoundFloats(Dtype dtype, float* values, size_t count) {
   if (dtype == Dtype::kBf16) {
     for (size_t i = 0; i < count; ++i) values[i] = RoundMantissa<16>(values[i]);
   } else if (dtype == Dtype::kF16) {
