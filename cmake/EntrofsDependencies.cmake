@@ -7,6 +7,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)          # libzstd-dev
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)      # libxxhash-dev
 if(NOT ENTROFS_CODEC_ONLY)
+  pkg_check_modules(libcrypto REQUIRED IMPORTED_TARGET libcrypto>=3.0)  # libssl-dev
   pkg_check_modules(fuse3 REQUIRED IMPORTED_TARGET fuse3>=3.12)   # libfuse3-dev
   pkg_check_modules(systemd REQUIRED IMPORTED_TARGET libsystemd)  # libsystemd-dev
   find_package(spdlog REQUIRED)                                   # libspdlog-dev

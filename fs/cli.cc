@@ -43,7 +43,7 @@ using Action = std::function<Status(const Streams&)>;
 
 Action AddMount(CLI::App& command) {
   struct Arguments {
-    std::string archive, folder, cache_size, cache_policy, engine;
+    std::string archive, folder, cache_size, cache_policy, engine, key;
     std::vector<std::string> options;
     size_t threads = 0;
     bool foreground = false, allow_other = false;
@@ -69,6 +69,10 @@ Action AddMount(CLI::App& command) {
       ->check(CLI::Range(1, 1024));
   command.add_flag("--allow-other", arguments->allow_other,
                    "let other users read as well (root: the default; others need user_allow_other in /etc/fuse.conf)");
+  command
+      .add_option("--require-signature", arguments->key,
+                  "serve only what FILE.sig signs with the private half of this key (made by entro-pack sign)")
+      ->type_name("PUBLIC_KEY");
   command.footer(std::string(MountOptionsHelp()) +
                  "\nExamples:\n"
                  "  entrofs mount llama.entro /mnt/llama           # returns when the files are there\n"
@@ -83,6 +87,7 @@ Action AddMount(CLI::App& command) {
     options.foreground = arguments->foreground;
     if (arguments->threads != 0) options.threads = arguments->threads;
     if (arguments->allow_other) options.allow_other = true;
+    if (!arguments->key.empty()) options.require_signature = arguments->key;
     if (!arguments->cache_policy.empty()) {
       ENTROFS_RETURN_IF_ERROR(ApplyMountOptions("cache_policy=" + arguments->cache_policy, options));
     }

@@ -11,12 +11,14 @@
 #include <memory>
 #include <optional>
 
+#include "archive/signature.h"
 #include "base/file.h"
 #include "base/thread_pool.h"
 #include "fs/daemon.h"
 #include "fs/end_signals.h"
 #include "fs/mount_table.h"
 #include "fs/plain_folder.h"
+#include "fs/privileges.h"
 #include "fs/serve.h"
 #include "fs/unmount.h"
 #include "fs/virtual_fs.h"
@@ -68,8 +70,16 @@ Result<FuseContext> MakeContext(VirtualFs& files, const MountOptions& options) {
   return context;
 }
 
+Result<std::unique_ptr<RandomAccessFile>> OpenArchiveFile(const MountOptions& options) {
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<RandomAccessFile> file, OpenForReading(options.archive_path));
+  if (options.require_signature.empty()) return file;
+  ENTROFS_ASSIGN_OR_RETURN(archive::Key key, archive::ReadPublicKey(options.require_signature));
+  return archive::OpenSigned(std::move(file), options.archive_path, key);
+}
+
 // Mounts and answers requests until the end.
 Status Serve(std::unique_ptr<archive::ArchiveReader> reader, const MountOptions& options, const Announce& announce) {
+  DropPrivileges(options);
   std::optional<EndSignalsBlocked> blocked(std::in_place);
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<VirtualFs> files,
                            VirtualFs::Create(std::move(reader), {.cache_bytes = options.cache_bytes,
@@ -98,7 +108,7 @@ Status Mount(const MountOptions& requested) {
   LogToStderr();
   ENTROFS_ASSIGN_OR_RETURN(MountOptions options, Resolve(requested));
   ENTROFS_RETURN_IF_ERROR(PrepareMountPoint(options.mount_point));
-  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<RandomAccessFile> file, OpenForReading(options.archive_path));
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<RandomAccessFile> file, OpenArchiveFile(options));
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<archive::ArchiveReader> reader,
                            archive::ArchiveReader::Open(std::move(file), options.archive_path));
   if (options.foreground) {

@@ -30,6 +30,10 @@ struct MountOptions {
   std::optional<uint32_t> read_ahead_kb;
   // The largest read request.
   uint32_t max_read_bytes = 1 << 20;
+  // The public key (PEM) that the archive's signature must have been made with; empty: none is asked for.
+  std::string require_signature;
+  // Whether a crash may leave a core dump, which would hold decoded weights.
+  bool core_dumps = false;
   // Further options for the kernel ("noexec"), already checked.
   std::vector<std::string> kernel_options;
 };

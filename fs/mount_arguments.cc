@@ -45,6 +45,10 @@ Status ApplyOne(std::string_view name, std::string_view value, MountOptions& opt
     ENTROFS_ASSIGN_OR_RETURN(options.max_read_bytes, ParseCount(name, value, 4096, 1 << 20));
   } else if (name == "archive_cache" && (value == "drop" || value == "keep")) {
     options.drop_archive_pages = value == "drop";
+  } else if (name == "require_signature" && !value.empty()) {
+    options.require_signature = value;
+  } else if (name == "core_dumps" || name == "nocore_dumps") {
+    options.core_dumps = name == "core_dumps";
   } else if (name == "allow_other" || name == "noallow_other") {
     options.allow_other = name == "allow_other";
   } else if (std::find(kKernelOptions.begin(), kKernelOptions.end(), name) != kKernelOptions.end()) {
@@ -80,6 +84,8 @@ std::string_view MountOptionsHelp() {
          "  archive_cache=keep leave the archive's pages in the page cache although they are decoded (drop)\n"
          "  read_ahead_kb=N    how far the kernel reads ahead (2048, erofs 16384; only root can set it)\n"
          "  max_read=BYTES     the largest request of the kernel (1048576)\n"
+         "  require_signature=KEY  as --require-signature\n"
+         "  core_dumps         let a crash leave a core dump, which may hold decoded weights\n"
          "  noexec             programs in the mount cannot be run\n"
          "  ro, nofail, noauto, user, _netdev, x-... and the like are accepted and left to mount(8)\n";
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "packer/json_text.h"
+
 namespace entrofs::packer {
 namespace {
 
@@ -71,6 +73,8 @@ Report ReportFromJson(const Json& json) {
   return report;
 }
 
+Error NotAReport() { return Error{ErrorCode::kCorrupt, "the archive's report is not what entro-pack writes"}; }
+
 }  // namespace
 
 uint64_t TensorReport::divisor() const {
@@ -96,11 +100,12 @@ std::string ToJson(const Report& report) {
 
 Result<Report> ParseReport(std::string_view json) {
   try {
-    return ReportFromJson(Json::parse(json));
+    Result<Json> parsed = ParseJsonText(json);
+    return parsed ? ReportFromJson(*parsed) : Result<Report>(NotAReport());
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception&) {
-    return Error{ErrorCode::kCorrupt, "the archive's report is not what entro-pack writes"};
+    return NotAReport();
   }
 }
 

@@ -2,13 +2,15 @@
 
 #include <nlohmann/json.hpp>
 
+#include "packer/json_text.h"
+
 namespace entrofs::packer {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
 Result<Json> ParseIndex(std::string_view text) {
-  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  ENTROFS_ASSIGN_OR_RETURN(Json json, ParseJsonText(text));
   if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object()) {
     return Error{ErrorCode::kInvalidArgument, "is not an object with a weight_map"};
   }

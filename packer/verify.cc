@@ -15,6 +15,8 @@ uint64_t VirtualBytes(const archive::Index& index) {
   return total;
 }
 
+Error WrongHash() { return Error{ErrorCode::kCorrupt, "content does not match the hash in the index"}; }
+
 // Problems of one virtual file.
 size_t CheckFile(const archive::ArchiveReader& reader, const archive::VirtualFile& file, ThreadPool& pool,
                  Progress& progress, const ProblemSink& problem) {
@@ -35,7 +37,7 @@ size_t CheckFile(const archive::ArchiveReader& reader, const archive::VirtualFil
   });
   if (problems == 0 && hash.Digest() != file.hash) {
     ++problems;
-    problem(file.path + ": content does not match the hash in the index");
+    problem(file.path + ": " + WrongHash().message);
   }
   return problems;
 }
@@ -54,10 +56,12 @@ size_t CompareFile(const archive::ArchiveReader& reader, const archive::VirtualF
     return 1;
   }
   Buffer expected;
+  StreamHash128 hash;
   Status status = StreamFile(reader, file, pool, [&](StreamedSegment segment) -> Status {
     if (!segment.bytes) return segment.bytes.error();
     ByteSpan bytes = *segment.bytes;
     progress.Advance(bytes.size());
+    hash.Update(bytes);
     expected.Reserve(bytes.size());
     ENTROFS_RETURN_IF_ERROR(source.ReadAt(segment.offset, expected.span()));
     const size_t at = FirstDifference(bytes, expected.span());
@@ -65,6 +69,7 @@ size_t CompareFile(const archive::ArchiveReader& reader, const archive::VirtualF
     return Error{ErrorCode::kCorrupt, "differs from the source at byte " + std::to_string(segment.offset + at) + " (" +
                                           segment.extent.name + ")"};
   });
+  if (status && hash.Digest() != file.hash) status = WrongHash();
   if (!status) problem(file.path + ": " + status.error().message);
   return status ? 0 : 1;
 }
@@ -113,6 +118,7 @@ Result<size_t> FindDifferences(const archive::ArchiveReader& reader, const std::
   }
   for (; virtual_file != index.files.end(); ++virtual_file) tell(virtual_file->path + ": is not in the source");
   if (index.directories != checkpoint.directories) tell("empty directories differ");
+  if (Result<std::string> report = reader.ReadReport(); !report) tell(report.error().message);
   return problems;
 }
 

@@ -22,8 +22,8 @@ size_t FindProblems(const archive::ArchiveReader& reader, ThreadPool& pool, Prog
                     const ProblemSink& problem);
 
 // Compares the virtual files with those below `source` (or with the file `source`) byte for byte: files that are on
-// one side only, differing sizes and the first differing byte of each file are problems. An error when `source` cannot
-// be listed.
+// one side only, differing sizes and the first differing byte of each file are problems, as is all that FindProblems
+// would tell. An error when `source` cannot be listed.
 Result<size_t> FindDifferences(const archive::ArchiveReader& reader, const std::string& source, ThreadPool& pool,
                                Progress& progress, const ProblemSink& problem);
 

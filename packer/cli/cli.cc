@@ -23,13 +23,15 @@ constexpr std::array kCommands = {
     Command{"list", "list the files of an archive", RunList},
     Command{"verify", "check every byte of an archive", RunVerify},
     Command{"extract", "write an archive's files to a directory", RunExtract},
+    Command{"sign", "sign an archive with an Ed25519 key", RunSign},
+    Command{"verify-signature", "check an archive against its signature", RunVerifySignature},
 };
 
 void PrintHelp(std::ostream& out) {
   out << "entro-pack makes and inspects entropy-coded archives of model checkpoints.\n\n"
          "usage: entro-pack COMMAND [OPTIONS]\n\ncommands:\n";
   for (const Command& command : kCommands) {
-    out << "  " << command.name << std::string(10 - std::string_view(command.name).size(), ' ') << command.summary
+    out << "  " << command.name << std::string(18 - std::string_view(command.name).size(), ' ') << command.summary
         << "\n";
   }
   out << "\nexamples:\n"

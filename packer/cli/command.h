@@ -30,6 +30,8 @@ int RunInspect(const std::vector<std::string>& args, const Streams& streams);
 int RunList(const std::vector<std::string>& args, const Streams& streams);
 int RunVerify(const std::vector<std::string>& args, const Streams& streams);
 int RunExtract(const std::vector<std::string>& args, const Streams& streams);
+int RunSign(const std::vector<std::string>& args, const Streams& streams);
+int RunVerifySignature(const std::vector<std::string>& args, const Streams& streams);
 
 // Writes `text` to a file that appears when it is complete.
 Status WriteTextFile(const std::string& path, const std::string& text);

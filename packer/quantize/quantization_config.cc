@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "packer/json_text.h"
 #include "packer/quantize/eligibility.h"
 
 namespace entrofs::packer::quantize {
@@ -114,7 +115,7 @@ std::string Indented(const std::string& text) {
 }  // namespace
 
 Result<std::string> AddQuantizationConfig(std::string_view config_json, const Plan& plan) {
-  Json config = Json::parse(config_json, nullptr, /*allow_exceptions=*/false);
+  ENTROFS_ASSIGN_OR_RETURN(Json config, ParseJsonText(config_json));
   if (!config.is_object()) return Error{ErrorCode::kInvalidArgument, "not a JSON object"};
   if (config.contains("quantization_config") || config.contains("quantization")) {
     return Error{ErrorCode::kInvalidArgument, "has a quantization_config: the checkpoint is quantized already"};

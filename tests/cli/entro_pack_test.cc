@@ -10,6 +10,7 @@
 #include "tests/cli/run_entro_pack.h"
 #include "tests/support/sample_checkpoint.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/test_keys.h"
 
 namespace entrofs {
 namespace {
@@ -41,7 +42,7 @@ void ExpectOneLineError(const CliResult& result, int code, const std::string& pa
 TEST(EntroPack, HelpTeachesEveryCommand) {
   CliResult help = RunEntroPack({"--help"});
   EXPECT_EQ(help.code, 0);
-  for (const char* command : {"create", "inspect", "list", "verify", "extract"}) {
+  for (const char* command : {"create", "inspect", "list", "verify", "extract", "sign", "verify-signature"}) {
     EXPECT_THAT(help.out, HasSubstr(command));
     CliResult command_help = RunEntroPack({command, "--help"});
     EXPECT_EQ(command_help.code, 0);
@@ -174,6 +175,32 @@ TEST(EntroPack, VerifyNamesWhatIsBadAndFails) {
   EXPECT_THAT(verify.err, HasSubstr("m.safetensors"));
   EXPECT_THAT(verify.err, HasSubstr("the.weight"));
   EXPECT_THAT(verify.out, IsEmpty());
+}
+
+TEST(EntroPack, SignaturesAreMadeAndChecked) {
+  TemporaryFolder folder;
+  const std::string archive = folder.Path("a.entro");
+  WriteFile(folder.Path("source/m.safetensors"), SafetensorsFile({Weights("the.weight", Dtype::kF32, {300, 300}, 1)}));
+  ASSERT_EQ(RunEntroPack({"create", folder.Path("source"), "-o", archive}).code, 0);
+  ASSERT_TRUE(testing_support::MakeKeys("ED25519", folder.Path("private"), folder.Path("public")));
+  ASSERT_TRUE(testing_support::MakeKeys("ED25519", folder.Path("private2"), folder.Path("public2")));
+  ExpectOneLineError(RunEntroPack({"verify-signature", archive, "--key", folder.Path("public")}), 1, "a.entro.sig");
+  ExpectOneLineError(RunEntroPack({"sign", archive, "--key", folder.Path("public")}), 1, "no Ed25519 private key");
+  ExpectOneLineError(RunEntroPack({"sign", folder.Path("public"), "--key", folder.Path("private")}), 1,
+                     "not an entrofs");
+  ExpectOneLineError(RunEntroPack({"sign", archive}), 2, "--key");
+  EXPECT_FALSE(std::filesystem::exists(archive + ".sig"));
+  CliResult sign = RunEntroPack({"sign", archive, "--key", folder.Path("private")});
+  EXPECT_EQ(sign.code, 0) << sign.err;
+  EXPECT_THAT(sign.out, HasSubstr("a.entro.sig"));
+  EXPECT_EQ(RunEntroPack({"verify-signature", archive, "--key", folder.Path("public")}).code, 0);
+  ExpectOneLineError(RunEntroPack({"verify-signature", archive, "--key", folder.Path("public2")}), 1,
+                     "not made with this key");
+  std::string bytes = ReadFile(archive);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 4);
+  WriteFile(archive, bytes);
+  ExpectOneLineError(RunEntroPack({"verify-signature", archive, "--key", folder.Path("public")}), 1,
+                     "not those signed");
 }
 
 TEST(EntroPack, BrokenSafetensorsLeaveNoArchive) {

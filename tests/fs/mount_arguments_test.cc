@@ -26,6 +26,18 @@ TEST(MountArguments, OwnOptionsAreTaken) {
   EXPECT_FALSE(options.allow_other);
 }
 
+TEST(MountArguments, SecurityIsTheDefaultAndCanBeAskedFor) {
+  MountOptions options;
+  EXPECT_FALSE(options.allow_other);
+  EXPECT_FALSE(options.core_dumps);
+  ASSERT_TRUE(ApplyMountOptions("require_signature=/etc/entrofs/key.pem,core_dumps", options).ok());
+  EXPECT_EQ(options.require_signature, "/etc/entrofs/key.pem");
+  EXPECT_TRUE(options.core_dumps);
+  // Asking for nothing is not the same as not asking.
+  EXPECT_FALSE(ApplyMountOptions("require_signature=", options).ok());
+  EXPECT_FALSE(ApplyMountOptions("require_signature", options).ok());
+}
+
 TEST(MountArguments, WhatFstabSaysIsAccepted) {
   MountOptions options;
   EXPECT_TRUE(

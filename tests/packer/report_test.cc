@@ -70,6 +70,7 @@ TEST(Report, RefusesWhatIsNotOne) {
   EXPECT_FALSE(ParseReport("{}").ok());
   EXPECT_FALSE(ParseReport("[1]").ok());
   EXPECT_FALSE(ParseReport(R"({"quant":1})").ok());
+  EXPECT_FALSE(ParseReport(std::string(1 << 20, '[')).ok());
 }
 
 TEST(TensorReport, CountsBitsPerWeight) {

@@ -37,5 +37,14 @@ TEST(ShardIndex, RefusesWhatIsNotOne) {
   }
 }
 
+TEST(ShardIndex, RefusesNestingThatWouldExhaustTheStack) {
+  const std::string deep = R"({"weight_map":{},"extra":)" + std::string(1 << 20, '[') + std::string(1 << 20, ']') + "}";
+  Result<std::string> text = RewriteShardIndex(deep, {}, 0);
+  ASSERT_FALSE(text.ok());
+  EXPECT_NE(text.error().message.find("nests more than"), std::string::npos);
+  const std::string quoted = R"({"weight_map":{},"extra":")" + std::string(1000, '[') + R"("[["})";
+  EXPECT_TRUE(RewriteShardIndex(quoted, {}, 0).ok());
+}
+
 }  // namespace
 }  // namespace entrofs::packer
