@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <random>
 #include <thread>
@@ -103,28 +105,48 @@ TEST_F(EntroPackProcess, SignalsRemoveTheUnfinishedExtraction) {
   EXPECT_EQ(FilesBeside(), "");
 }
 
+// Rounds of the test below; ENTROFS_KILL_ROUNDS sets another number.
+int KillRounds() {
+  const char* rounds = std::getenv("ENTROFS_KILL_ROUNDS");
+  return rounds != nullptr ? std::atoi(rounds) : 20;
+}
+
 TEST_F(EntroPackProcess, KillsNeverLeaveAPartialFileUnderTheFinalName) {
   std::mt19937 random(1);
   const std::string target = output_ + "/target";
-  for (int i = 0; i < 20; ++i) {
+  const std::string whole = folder_.Path("whole.entro");
+  // How long each takes when left alone decides over which time the kills are spread.
+  auto milliseconds_of = [&](const std::vector<std::string>& args) {
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_EQ(Process(args).Wait(), 0);
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+  };
+  const double create_ms = milliseconds_of({"create", source_, "-o", whole, "--no-verify"});
+  const double extract_ms = milliseconds_of({"extract", whole, target});
+  auto any_moment_of = [&](double milliseconds) { return 1.1 * milliseconds * double(random() % 10'000) / 10'000; };
+  int created = 0, extracted = 0;
+  for (int i = 0; i < KillRounds(); ++i) {
+    std::filesystem::remove_all(output_);
+    std::filesystem::create_directory(output_);
     Process create({"create", source_, "-o", archive_, "--no-verify"});
-    SleepFor(random() % 300);
+    SleepFor(any_moment_of(create_ms));
     create.Signal(SIGKILL);
     create.Wait();
     if (std::filesystem::exists(archive_)) {
+      ++created;
       EXPECT_EQ(testing_support::RunEntroPack({"verify", archive_, "--source", source_}).code, 0);
-      std::filesystem::remove_all(target);
-      Process extract({"extract", archive_, target});
-      SleepFor(random() % 100);
-      extract.Signal(SIGKILL);
-      extract.Wait();
-      if (std::filesystem::exists(target)) {
-        EXPECT_EQ(testing_support::Difference(source_, target), "");
-      }
     }
-    std::filesystem::remove_all(output_);
-    std::filesystem::create_directory(output_);
+    Process extract({"extract", whole, target});
+    SleepFor(any_moment_of(extract_ms));
+    extract.Signal(SIGKILL);
+    extract.Wait();
+    if (std::filesystem::exists(target)) {
+      ++extracted;
+      EXPECT_EQ(testing_support::Difference(source_, target), "");
+    }
   }
+  std::printf("%d kills each: %d archives and %d directories were complete, the others not there\n", KillRounds(),
+              created, extracted);
 }
 
 TEST_F(EntroPackProcess, ExitCodesReachTheShell) {

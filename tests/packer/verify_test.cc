@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "packer/pack.h"
+#include "tests/support/craft_archive.h"
 #include "tests/support/sample_checkpoint.h"
 #include "tests/support/temporary_folder.h"
 
@@ -114,6 +115,17 @@ TEST_F(Verify, NeverTakesAFlippedBitForTheTruth) {
     WriteFile(archive_, bytes);
     ASSERT_FALSE(Problems().empty()) << "byte " << at;
   }
+}
+
+TEST_F(Verify, ComparesTheHashOfEachWholeFile) {
+  const std::string sound = ReadFile(archive_);
+  const testing_support::Bytes bytes(sound.begin(), sound.end());
+  archive::Index index = (*OpenArchive(archive_))->index();
+  // Every checksum is right; a file that lost an extent to another of the same length would look like this.
+  index.files[1].hash[0] ^= 1;
+  WriteFile(archive_, std::string(AsText(testing_support::WithIndex(bytes, index))));
+  EXPECT_THAT(Problems(), ElementsAre("model.safetensors: content does not match the hash in the index"));
+  EXPECT_THAT(Differences(), ElementsAre(HasSubstr("does not match the hash in the index")));
 }
 
 TEST_F(Verify, RefusesTruncation) {

@@ -11,4 +11,9 @@ void StartAllocationFaults(uint64_t at);
 // Ends it; true when an allocation failed.
 bool StopAllocationFaults();
 
+// Bytes allocated and not freed by operator new and delete of all threads, in excess of those when this was called
+// last, at the worst moment since.
+void StartAllocationPeak();
+uint64_t AllocationPeak();
+
 }  // namespace entrofs::testing_support

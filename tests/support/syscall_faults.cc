@@ -5,10 +5,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdlib>
 #include <cstring>
+#include <vector>
 
 #include "base/file.h"
 
@@ -26,11 +28,11 @@ struct State {
 };
 thread_local State state;
 
-enum class Action { kWork, kFail, kOneByte, kNothing, kWorkThenSignal };
+enum class Action { kWork, kFail, kOneByte, kNothing, kOtherBytes, kWorkThenSignal };
 
 // What the present call does; sets errno for kFail.
 Action Next(Call call) {
-  if (!state.active) return Action::kWork;
+  if (!state.active || (state.fault == Fault::kCorrupt && call != Call::kWrite)) return Action::kWork;
   if (state.report.call_count++ != state.at) return Action::kWork;
   state.report.happened = true;
   state.report.call = call;
@@ -46,10 +48,17 @@ Action Next(Call call) {
       return moves_bytes ? Action::kOneByte : Action::kWork;
     case Fault::kZero:
       return moves_bytes ? Action::kNothing : Action::kWork;
+    case Fault::kCorrupt:
+      return Action::kOtherBytes;
     case Fault::kSignal:
       return Action::kWorkThenSignal;
   }
   return Action::kWork;
+}
+
+// Whether the next call is the one that writes other bytes.
+bool NextIsCorrupt(size_t size) {
+  return state.active && state.fault == Fault::kCorrupt && state.report.call_count == state.at && size > 0;
 }
 
 // Does `work` (-> result of a call that moves no bytes) as the plan says.
@@ -76,6 +85,7 @@ ssize_t Move(Call call, size_t size, const Work& work) {
     case Action::kOneByte:
       return work(size < 1 ? size : 1);
     case Action::kWork:
+    case Action::kOtherBytes:
       return work(size);
     case Action::kWorkThenSignal:
       break;
@@ -117,7 +127,15 @@ int open(const char* path, int flags, ...) {
   return Do(Call::kOpen, [&] { return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags, mode)); });
 }
 ssize_t write(int fd, const void* data, size_t size) {
-  return Move(Call::kWrite, size, [&](size_t count) { return ::syscall(SYS_write, fd, data, count); });
+  static std::atomic<uint64_t> turn{0};
+  std::vector<char> other;
+  if (entrofs::testing_support::NextIsCorrupt(size)) {
+    const char* bytes = static_cast<const char*>(data);
+    other.assign(bytes, bytes + size);
+    other[turn++ * 7919 % size] ^= 0x20;
+  }
+  const void* written = other.empty() ? data : other.data();
+  return Move(Call::kWrite, size, [&](size_t count) { return ::syscall(SYS_write, fd, written, count); });
 }
 ssize_t pread(int fd, void* data, size_t size, off_t offset) {
   return Move(Call::kRead, size, [&](size_t count) { return ::syscall(SYS_pread64, fd, data, count, offset); });

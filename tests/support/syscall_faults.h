@@ -15,6 +15,7 @@ enum class Fault : uint8_t {
   kInterrupt,  // fails with EINTR, nothing done
   kShort,      // reads or writes one byte only; other calls do their work
   kZero,       // a write that returns 0, a read that finds the end; other calls do their work
+  kCorrupt,    // a write of other bytes, which succeeds: a disk that lies; only writes are counted
   kSignal,     // does its work; then a signal ends the process: RemoveUncommittedFiles and _exit(kSignalledExit)
 };
 
