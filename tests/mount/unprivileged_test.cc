@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 
 #include "fs/mount_table.h"
@@ -27,15 +28,18 @@ constexpr int kNoNamespace = 10;
 constexpr int kMountFailed = 20;
 constexpr int kWrongBytes = 21;
 constexpr int kUmountFailed = 22;
+constexpr int kSeenByOthers = 23;
 
-// Gives this process a view of its own with a /dev/fuse that everybody may use, then makes it nobody's.
-bool BecomeNobodyWithFuse(const std::filesystem::path& folder) {
+// Gives this process a view of its own with a /dev/fuse that everybody may use.
+bool EnterNamespaceWithFuse(const std::filesystem::path& folder) {
   std::filesystem::path node = folder / "fuse";
   return ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
          ::mknod(node.c_str(), S_IFCHR | 0666, makedev(kFuseMajor, kFuseMinor)) == 0 &&
-         ::chmod(node.c_str(), 0666) == 0 && ::mount(node.c_str(), "/dev/fuse", nullptr, MS_BIND, nullptr) == 0 &&
-         ::setgroups(0, nullptr) == 0 && ::setgid(kNobody) == 0 && ::setuid(kNobody) == 0;
+         ::chmod(node.c_str(), 0666) == 0 && ::mount(node.c_str(), "/dev/fuse", nullptr, MS_BIND, nullptr) == 0;
 }
+
+// Makes this process nobody's.
+bool BecomeNobody() { return ::setgroups(0, nullptr) == 0 && ::setgid(kNobody) == 0 && ::setuid(kNobody) == 0; }
 
 class UnprivilegedTest : public MountTest {
  protected:
@@ -64,7 +68,7 @@ TEST_F(UnprivilegedTest, AnOrdinaryUserMountsReadsAndUnmounts) {
   std::string mount_point = mount_point_.string();
   pid_t user = ::fork();
   if (user == 0) {
-    if (!BecomeNobodyWithFuse(folder_.path())) ::_exit(kNoNamespace);
+    if (!EnterNamespaceWithFuse(folder_.path()) || !BecomeNobody()) ::_exit(kNoNamespace);
     if (!Succeeds("mount " + archive_.string() + " " + mount_point)) ::_exit(kMountFailed);
     bool same = ReadFile(Path("model")) == content && FindMount(mount_point)->type == kFuseType;
     bool has_status = Succeeds("status " + mount_point + " >/dev/null");
@@ -73,6 +77,32 @@ TEST_F(UnprivilegedTest, AnOrdinaryUserMountsReadsAndUnmounts) {
   }
   int status = 0;
   ASSERT_EQ(::waitpid(user, &status, 0), user);
+  if (WEXITSTATUS(status) == kNoNamespace) GTEST_SKIP() << "needs to make a mount namespace and a device node";
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), kAllWell);
+}
+
+TEST_F(UnprivilegedTest, OthersAndEvenRootCannotSeeAnOrdinaryUsersMount) {
+  WriteArchive(archive_, {ModelFile("model", 1, 100'000)});
+  const std::string mount_point = mount_point_.string();
+  pid_t root = ::fork();
+  if (root == 0) {
+    if (!EnterNamespaceWithFuse(folder_.path())) ::_exit(kNoNamespace);
+    auto as_nobody = [&](const std::string& arguments) {
+      pid_t user = ::fork();
+      if (user == 0) ::_exit(BecomeNobody() && Succeeds(arguments) ? 0 : 1);
+      int status = 0;
+      ::waitpid(user, &status, 0);
+      return status == 0;
+    };
+    if (!as_nobody("mount " + archive_.string() + " " + mount_point)) ::_exit(kMountFailed);
+    struct stat info;
+    const bool seen = ::stat(Path("model").c_str(), &info) == 0 || errno != EACCES;
+    if (!as_nobody("umount " + mount_point)) ::_exit(kUmountFailed);
+    ::_exit(seen ? kSeenByOthers : kAllWell);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(root, &status, 0), root);
   if (WEXITSTATUS(status) == kNoNamespace) GTEST_SKIP() << "needs to make a mount namespace and a device node";
   EXPECT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), kAllWell);
