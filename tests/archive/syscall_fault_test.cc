@@ -172,7 +172,9 @@ TEST(Signals, AtAnyCallOfAWriterLeaveTheCompleteArchiveOrNothing) {
     ASSERT_EQ(WEXITSTATUS(status), testing_support::kSignalledExit) << at;
     const bool complete = std::filesystem::exists(path);
     EXPECT_EQ(folder.FileCount(), complete ? 1u : 0u) << "call " << at;
-    if (complete) EXPECT_TRUE(ReadBack(path).ok()) << "call " << at;
+    if (complete) {
+      EXPECT_TRUE(ReadBack(path).ok()) << "call " << at;
+    }
   }
 }
 
