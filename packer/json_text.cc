@@ -33,7 +33,7 @@ Result<nlohmann::ordered_json> ParseJsonText(std::string_view text) {
     return Error{ErrorCode::kInvalidArgument, "nests more than " + std::to_string(kMaxNesting) + " levels deep"};
   }
   auto json = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return Error{ErrorCode::kInvalidArgument, "is not JSON"};
+  if (json.is_discarded()) return Error{ErrorCode::kInvalidArgument, "not a JSON object"};
   return json;
 }
 
