@@ -1,5 +1,6 @@
 #include "fs/fuse_session.h"
 
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -33,6 +34,16 @@ std::string KernelOptions(const MountOptions& options) {
   return text;
 }
 
+// Ends the connection so that libfuse takes the file system for unmounted: it asks poll(2) for an error, which is also
+// what a pipe without readers reports.
+void Disconnect(fuse_session* session) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return;
+  ::close(ends[0]);
+  (void)::dup3(ends[1], fuse_session_fd(session), O_CLOEXEC);
+  ::close(ends[1]);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<FuseSession>> FuseSession::Mount(FuseContext& context) {
@@ -56,7 +67,8 @@ Result<std::unique_ptr<FuseSession>> FuseSession::Mount(FuseContext& context) {
 }
 
 FuseSession::~FuseSession() {
-  if (unmounts_) fuse_session_unmount(session_);
+  if (!unmounts_) Disconnect(session_);
+  fuse_session_unmount(session_);
   if (handles_signals_) fuse_remove_signal_handlers(session_);
   fuse_session_destroy(session_);
 }
