@@ -63,7 +63,9 @@ Affine FitStep(const Range& row, double step, double gain, Dtype dtype) {
   affine.highest = kMiddle + kLargest;
   if (largest > kLargest * step) return FitSymmetric(row, 8, dtype);
   affine.step = static_cast<float>(step);
-  affine.scale = std::max(RoundFloat(dtype, static_cast<float>(step * gain)), SmallestPositive(dtype));
+  // F32 scales need no more digits than BF16 has, and cost half as much with them.
+  const Dtype precision = dtype == Dtype::kF32 ? Dtype::kBf16 : dtype;
+  affine.scale = std::max(RoundFloat(precision, static_cast<float>(step * gain)), SmallestPositive(dtype));
   return affine;
 }
 
