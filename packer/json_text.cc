@@ -32,6 +32,8 @@ Result<nlohmann::ordered_json> ParseJsonText(std::string_view text) {
   if (DeepestNesting(text) > kMaxNesting) {
     return Error{ErrorCode::kInvalidArgument, "nests more than " + std::to_string(kMaxNesting) + " levels deep"};
   }
+  // The parser would take a NUL for the end of the text.
+  if (text.find('\0') != std::string_view::npos) return Error{ErrorCode::kInvalidArgument, "not a JSON object"};
   auto json = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return Error{ErrorCode::kInvalidArgument, "not a JSON object"};
   return json;

@@ -149,6 +149,14 @@ TEST(SyscallInterrupts, ShortAndInterruptedCallsDoNotStopAWriter) {
   }
 }
 
+TEST(Umask, IsLeftToTheKernelWhichChangesItForNobody) {
+  TemporaryFolder folder;
+  ThreadPool pool(2);
+  const uint64_t before = testing_support::UmaskCalls();
+  ASSERT_TRUE(PackTo(folder.Path("a.entro"), LargeSample(), pool).ok());
+  EXPECT_EQ(testing_support::UmaskCalls(), before) << "another thread's files would have the wrong mode";
+}
+
 TEST(Signals, AtAnyCallOfAWriterLeaveTheCompleteArchiveOrNothing) {
   for (uint64_t at = 0;; ++at) {
     TemporaryFolder folder;

@@ -42,6 +42,7 @@ TEST(ShardIndex, RefusesNestingThatWouldExhaustTheStack) {
   Result<std::string> text = RewriteShardIndex(deep, {}, 0);
   ASSERT_FALSE(text.ok());
   EXPECT_NE(text.error().message.find("nests more than"), std::string::npos);
+  EXPECT_FALSE(RewriteShardIndex(std::string("{\"weight_map\":{}}\0}", 19), {}, 0).ok()) << "bytes after the object";
   const std::string quoted = R"({"weight_map":{},"extra":")" + std::string(1000, '[') + R"("[["})";
   EXPECT_TRUE(RewriteShardIndex(quoted, {}, 0).ok());
 }

@@ -95,7 +95,15 @@ ssize_t Move(Call call, size_t size, const Work& work) {
   ::_exit(kSignalledExit);
 }
 
+std::atomic<uint64_t> umask_calls{0};
+
 }  // namespace
+
+uint64_t UmaskCalls() { return umask_calls; }
+mode_t Umask(mode_t mask) {
+  ++umask_calls;
+  return static_cast<mode_t>(::syscall(SYS_umask, mask));
+}
 
 const char* Name(Call call) {
   static const char* const kNames[] = {"open", "fstat", "lseek", "read", "write", "fsync", "rename", "unlink"};
@@ -152,6 +160,7 @@ int fsync(int fd) {
 int rename(const char* from, const char* to) noexcept {
   return Do(Call::kRename, [&] { return static_cast<int>(::syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0)); });
 }
+mode_t umask(mode_t mask) noexcept { return entrofs::testing_support::Umask(mask); }
 int unlink(const char* path) noexcept {
   return Do(Call::kUnlink, [&] { return static_cast<int>(::syscall(SYS_unlinkat, AT_FDCWD, path, 0)); });
 }

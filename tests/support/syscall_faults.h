@@ -31,4 +31,7 @@ struct FaultReport {
 // Ends it.
 FaultReport StopFaults();
 
+// How often umask(2), which changes the mask of all threads, was called since the program began.
+uint64_t UmaskCalls();
+
 }  // namespace entrofs::testing_support
