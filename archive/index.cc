@@ -147,6 +147,11 @@ Status CheckExtent(const Extent& extent) {
   return OkStatus();
 }
 
+Status CheckLayout(const codec::Layout& layout) {
+  Status status = codec::ValidateLayout(layout);
+  return status ? OkStatus() : Status(Corrupt(status.error().message));
+}
+
 Result<Extent> ReadExtent(ByteReader& reader, const std::vector<Table>& tables, uint32_t features) {
   Extent extent;
   extent.name = ReadText(reader);
@@ -163,13 +168,16 @@ Result<Extent> ReadExtent(ByteReader& reader, const std::vector<Table>& tables, 
   extent.layout.element_bytes = is_block ? 1 : plane_count;
   extent.layout.rotate_sign = transform == static_cast<uint8_t>(Transform::kRotate);
   extent.layout.delta = transform == static_cast<uint8_t>(Transform::kDelta);
+  if (!is_block) ENTROFS_RETURN_IF_ERROR(CheckLayout(extent.layout));
   extent.planes.reserve(plane_count);
   for (size_t p = 0; p < plane_count; ++p) {
     ENTROFS_ASSIGN_OR_RETURN(PlaneInfo plane, ReadPlane(reader, tables));
     extent.planes.push_back(plane);
   }
-  if (is_block) ENTROFS_RETURN_IF_ERROR(ReadBlock(reader, plane_count, extent.layout));
-  if (Status status = codec::ValidateLayout(extent.layout); !status) return Corrupt(status.error().message);
+  if (is_block) {
+    ENTROFS_RETURN_IF_ERROR(ReadBlock(reader, plane_count, extent.layout));
+    ENTROFS_RETURN_IF_ERROR(CheckLayout(extent.layout));
+  }
   ENTROFS_RETURN_IF_ERROR(CheckExtent(extent));
   return extent;
 }

@@ -186,6 +186,13 @@ TEST_F(Hostile, UnknownKindsLayoutsAndTablesAreRefused) {
   FirstTans().layout.rotate_sign = true;
   ExpectRefused("layout");
   index_ = original;
+  // The footer has no flag for these.
+  FirstTans().layout.delta = true;
+  ExpectRefused("broken extent");
+  index_ = original;
+  FirstTans().layout.block = {{1, 0}};
+  ExpectRefused("broken extent");
+  index_ = original;
   FirstTans().planes[0].kind = static_cast<codec::CodecKind>(5);
   ExpectRefused("unknown kind");
   index_ = original;
