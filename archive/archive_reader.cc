@@ -85,6 +85,14 @@ Result<std::vector<uint8_t>> ReadBlock(const RandomAccessFile& file, const Block
   return plain;
 }
 
+Status CheckSegment(ByteSpan stored, uint64_t archive_offset) {
+  if (stored.size() < kMinStoredSegmentBytes) return Error{ErrorCode::kCorrupt, "too short"};
+  if (Hash64(stored.subspan(kSegmentChecksumBytes), archive_offset) != LoadLe<uint64_t>(stored.data())) {
+    return Error{ErrorCode::kCorrupt, "checksum mismatch"};
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 struct ArchiveReader::Impl {
@@ -97,8 +105,7 @@ struct ArchiveReader::Impl {
 
   Status Load();
   Result<const IndexPage*> Page(const Extent& extent, size_t number);
-  Status Decode(const Extent& extent, uint64_t archive_offset, ByteSpan stored, codec::Scratch& scratch,
-                MutableByteSpan plain);
+  Status Decode(const Extent& extent, ByteSpan stored, codec::Scratch& scratch, MutableByteSpan plain);
   Error InSegment(Error error, const Extent& extent, uint64_t segment, uint64_t archive_offset) const;
 };
 
@@ -131,12 +138,9 @@ Result<const IndexPage*> ArchiveReader::Impl::Page(const Extent& extent, size_t 
   return pages.Add(extent, number, std::make_unique<const IndexPage>(std::move(page)));
 }
 
-Status ArchiveReader::Impl::Decode(const Extent& extent, uint64_t archive_offset, ByteSpan stored,
-                                   codec::Scratch& scratch, MutableByteSpan plain) {
+Status ArchiveReader::Impl::Decode(const Extent& extent, ByteSpan stored, codec::Scratch& scratch,
+                                   MutableByteSpan plain) {
   if (stored.size() < kMinStoredSegmentBytes) return Error{ErrorCode::kCorrupt, "too short"};
-  if (Hash64(stored.subspan(kSegmentChecksumBytes), archive_offset) != LoadLe<uint64_t>(stored.data())) {
-    return Error{ErrorCode::kCorrupt, "checksum mismatch"};
-  }
   std::array<codec::PlaneDecoder, codec::kMaxPlanes> planes;
   for (size_t p = 0; p < extent.planes.size(); ++p) {
     planes[p].kind = extent.planes[p].kind;
@@ -189,7 +193,8 @@ Result<ArchiveReader::StoredRange> ArchiveReader::FindSegment(const Extent& exte
 Status ArchiveReader::DecodeStored(const Extent& extent, uint64_t segment, uint64_t archive_offset, ByteSpan stored,
                                    codec::Scratch& scratch, MutableByteSpan plain) const {
   assert(plain.size() == SegmentPlainBytes(extent, segment));
-  Status status = impl_->Decode(extent, archive_offset, stored, scratch, plain);
+  Status status = CheckSegment(stored, archive_offset);
+  if (status) status = impl_->Decode(extent, stored, scratch, plain);
   if (!status) return impl_->InSegment(std::move(status.error()), extent, segment, archive_offset);
   return OkStatus();
 }
@@ -197,6 +202,19 @@ Status ArchiveReader::DecodeStored(const Extent& extent, uint64_t segment, uint6
 Status ArchiveReader::ReadSegment(const Extent& extent, uint64_t segment, ReadScratch& scratch,
                                   MutableByteSpan plain) const {
   ENTROFS_ASSIGN_OR_RETURN(StoredRange range, FindSegment(extent, segment));
+  // (The last segments of an archive may lack the bytes behind them that decoders may look at.)
+  ByteSpan view = impl_->file->View(range.archive_offset, range.stored_bytes + codec::kReadSlackBytes);
+  if (!view.empty()) {
+    view = view.first(range.stored_bytes);
+    // Checked last, so that bytes that change meanwhile are found, too. The decoder bears any.
+    Status decoded = impl_->Decode(extent, view, scratch.codec, plain);
+    Status status = CheckSegment(view, range.archive_offset);
+    if (status) status = std::move(decoded);
+    if (impl_->file->ViewsHold()) {
+      if (status) return OkStatus();
+      return impl_->InSegment(std::move(status.error()), extent, segment, range.archive_offset);
+    }
+  }
   scratch.stored.Reserve(range.stored_bytes + codec::kReadSlackBytes);
   MutableByteSpan stored = scratch.stored.span().first(range.stored_bytes);
   if (Status status = impl_->file->ReadAt(range.archive_offset, stored); !status) {

@@ -35,8 +35,8 @@ class ArchiveReader {
   };
 
   // Decodes segment `segment` of `extent` (one of index()) into `plain`, whose size must be SegmentBytes(). The
-  // checksum is verified before decoding. kCorrupt and kIo messages name tensor, segment and archive offset. Blocks on
-  // I/O (one pread of exactly the stored segment, and at most one of its index page).
+  // checksum is verified before this returns. kCorrupt and kIo messages name tensor, segment and archive offset. Blocks
+  // on I/O (a view of the stored segment, or one pread of exactly that, and at most one of its index page).
   Status ReadSegment(const Extent& extent, uint64_t segment, ReadScratch& scratch, MutableByteSpan plain) const;
 
   // Plain bytes of a segment: segment_bytes, or what is left for the last.

@@ -25,11 +25,19 @@ class RandomAccessFile {
 
   // Hint: the bytes are not needed in the page cache any longer.
   virtual void DropCached(uint64_t /*offset*/, uint64_t /*length*/) const {}
+
+  // The bytes where they lie in memory, without a copy; nothing unless the file is mapped there and the bytes, as far
+  // as can be told cheaply, are in memory already, or when that would go beyond its end. They count only if ViewsHold()
+  // is still true after they were used: when they cannot be read, zeroes appear in their place.
+  virtual ByteSpan View(uint64_t /*offset*/, uint64_t /*length*/) const { return {}; }
+  virtual bool ViewsHold() const { return false; }
 };
 
 // Opens `path` for reading (O_CLOEXEC; links are followed); it must be a regular file or block device, and is not
 // waited for where it is a pipe (kInvalidArgument). kNotFound or kIo.
 Result<std::unique_ptr<RandomAccessFile>> OpenForReading(const std::string& path);
+// The same, with views where the kernel allows them and nobody but this user and root may write the file.
+Result<std::unique_ptr<RandomAccessFile>> OpenMapped(const std::string& path);
 
 // A file under construction. Bytes go to a temporary file beside the final name; Commit makes them appear under that
 // name whole (fsync, rename, fsync of the folder); destruction without Commit removes the temporary file.

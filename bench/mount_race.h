@@ -32,7 +32,19 @@ struct MountRace {
 };
 
 inline constexpr char kDecodeTest[] = "decode";
-inline constexpr char kDecodeSystem[] = "decode-only";
+// Ways to decode the archive alone; the first is what others are measured by.
+struct DecodeWay {
+  const char* system;
+  const char* summary;
+  bool is_dealt;  // every thread has its fixed share of the segments, shuffled, as the EntroLLM paper has it; else they
+                  // take the next one from a queue
+  bool is_mapped;  // the archive is mapped, not read with pread
+};
+inline constexpr DecodeWay kDecodeWays[] = {
+    {"decode-only", "segments from a queue, archive read with pread", false, false},
+    {"decode-dealt", "segments shuffled and dealt to the threads before, as the EntroLLM paper does", true, false},
+    {"decode-mapped", "segments from a queue, archive mapped", false, true},
+};
 
 struct MountRaceOptions {
   int rounds = 5;
@@ -46,8 +58,7 @@ Result<MountRace> RunMountRace(const std::vector<std::unique_ptr<FileServer>>& s
                                const std::vector<const AccessPattern*>& patterns, const MountRaceOptions& options,
                                std::ostream& progress);
 
-// Decodes every segment of the archive once, read with pread into private buffers, on as many threads as there are
-// CPUs.
-Result<Sample> DecodeArchive(const std::string& archive_path);
+// Decodes every segment of the archive once, into private buffers, on as many threads as there are CPUs.
+Result<Sample> DecodeArchive(const std::string& archive_path, const DecodeWay& way);
 
 }  // namespace entrofs::bench

@@ -43,7 +43,7 @@ using Action = std::function<Status(const Streams&)>;
 
 Action AddMount(CLI::App& command) {
   struct Arguments {
-    std::string archive, folder, cache_size, cache_policy, engine, key;
+    std::string archive, folder, cache_size, cache_policy, engine, key, archive_memory;
     std::vector<std::string> options;
     size_t threads = 0;
     bool foreground = false, allow_other = false;
@@ -73,12 +73,15 @@ Action AddMount(CLI::App& command) {
       .add_option("--require-signature", arguments->key,
                   "serve only what FILE.sig signs with the private half of this key (made by entro-pack sign)")
       ->type_name("PUBLIC_KEY");
+  command.add_flag("--archive-in-memory{yes}", arguments->archive_memory,
+                   "keep the archive itself in memory, so that storage is not waited for; =lock: never swapped");
   command.footer(std::string(MountOptionsHelp()) +
                  "\nExamples:\n"
                  "  entrofs mount llama.entro /mnt/llama           # returns when the files are there\n"
                  "  ls /mnt/llama && entrofs status /mnt/llama\n"
                  "  entrofs umount /mnt/llama\n"
-                 "  entrofs mount big.entro /mnt/big --cache-size 8G --cache-policy scan   # larger than memory");
+                 "  entrofs mount big.entro /mnt/big --cache-size 8G --cache-policy scan   # larger than memory\n"
+                 "  entrofs mount big.entro /mnt/big --archive-in-memory                   # its archive is not");
   return [arguments](const Streams&) -> Status {
     MountOptions options = DefaultMountOptions();
     for (const std::string& text : arguments->options) ENTROFS_RETURN_IF_ERROR(ApplyMountOptions(text, options));
@@ -93,6 +96,9 @@ Action AddMount(CLI::App& command) {
     }
     if (!arguments->engine.empty()) {
       ENTROFS_RETURN_IF_ERROR(ApplyMountOptions("engine=" + arguments->engine, options));
+    }
+    if (!arguments->archive_memory.empty()) {
+      ENTROFS_RETURN_IF_ERROR(ApplyMountOptions("archive_in_memory=" + arguments->archive_memory, options));
     }
     if (!arguments->cache_size.empty()) {
       ENTROFS_ASSIGN_OR_RETURN(options.cache_bytes, ParseBytes(arguments->cache_size));

@@ -1,5 +1,6 @@
 #include "fs/fuse_ops.h"
 
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -168,12 +169,16 @@ void ReplyRead(fuse_req_t req, fuse_ino_t inode, size_t size, off_t offset, cons
   fuse_reply_iov(req, parts.data(), static_cast<int>(parts.size()));
 }
 
-void OnRead(fuse_req_t req, fuse_ino_t inode, size_t size, off_t offset, fuse_file_info* /*file*/) noexcept {
+void OnRead(fuse_req_t req, fuse_ino_t inode, size_t size, off_t offset, fuse_file_info* file) noexcept {
+  const bool is_small = size <= PageFiller::kSmallBytes && (file->flags & O_DIRECT) == 0;
   Guarded(req, [&] {
     const FuseContext& context = ContextOf(req);
     auto at = static_cast<uint64_t>(offset);
     if (IsImage(context, inode)) return ReplyRead(req, inode, size, offset, context.image->Read(at, size));
-    ReplyRead(req, inode, size, offset, context.files.Read(inode, at, size));
+    Result<ReadReply> reply = context.files.Read(inode, at, size);
+    const bool fills = context.filler != nullptr && is_small && reply.ok() && reply->size() > 0;
+    ReplyRead(req, inode, size, offset, reply);
+    if (fills) context.filler->OnSmallRead(inode, at);
   });
 }
 
@@ -229,7 +234,17 @@ MountStatus StatusOf(const FuseContext& context) {
                   {"engine", context.image != nullptr ? "erofs" : "fuse"},
                   {"plain_files", context.folder},
                   {"pid", std::to_string(::getpid())}};
+  if (context.resident_archive != nullptr) {
+    const bool locked = context.options.archive_memory == ArchiveMemory::kLocked;
+    status.facts.emplace_back("archive_in_memory", locked ? "locked" : "yes");
+  }
   CounterValues values = context.files.counters();
+  auto set = [&](Counter counter, uint64_t value) { values[static_cast<size_t>(counter)] = value; };
+  if (context.memory != nullptr) set(Counter::kMemoryShortages, context.memory->shortage_count());
+  if (context.filler != nullptr) set(Counter::kFilledBytes, context.filler->filled_bytes());
+  if (context.resident_archive != nullptr) {
+    set(Counter::kArchiveMemoryBytes, context.resident_archive->resident_bytes());
+  }
   for (size_t i = 0; i < kCounterCount; ++i) status.counters.emplace_back(kCounterInfo[i].name, values[i]);
   return status;
 }

@@ -9,7 +9,10 @@
 
 #include "fs/fuse_api.h"
 #include "fs/image_file.h"
+#include "fs/memory_watch.h"
 #include "fs/mount.h"
+#include "fs/page_filler.h"
+#include "fs/resident_file.h"
 #include "fs/virtual_fs.h"
 
 namespace entrofs::fs {
@@ -27,6 +30,10 @@ struct FuseContext {
   uid_t owner = 0;                   // shown as the owner of everything: the archive's
   gid_t group = 0;
   uint32_t mode_mask = 0555;  // shown permissions never exceed this: the archive's own
+  // Null when there is none.
+  PageFiller* filler = nullptr;
+  const MemoryWatch* memory = nullptr;
+  const ResidentFile* resident_archive = nullptr;
 };
 
 // The permissions of files and folders that whoever may read `archive_mode` may have.

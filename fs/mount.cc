@@ -1,10 +1,12 @@
 #include "fs/mount.h"
 
+#include <malloc.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/sinks/syslog_sink.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
@@ -16,6 +18,7 @@
 #include "base/thread_pool.h"
 #include "fs/daemon.h"
 #include "fs/end_signals.h"
+#include "fs/memory_limit.h"
 #include "fs/mount_table.h"
 #include "fs/plain_folder.h"
 #include "fs/privileges.h"
@@ -59,6 +62,42 @@ Status PrepareMountPoint(const std::string& mount_point) {
   return OkStatus();
 }
 
+uint32_t ReadAheadKb(const MountOptions& options) {
+  constexpr uint32_t kOfOrdinaryUsers = 128;
+  const uint32_t wanted = options.read_ahead_kb.value_or(kFuseReadAheadKb);
+  return ::geteuid() == 0 ? wanted : std::min(wanted, kOfOrdinaryUsers);
+}
+
+std::unique_ptr<PageFiller> MakeFiller(const FuseContext& context) {
+  if (!context.options.fill_pages) return nullptr;
+  const VirtualFs& files = context.files;
+  const auto node = [&files](uint64_t inode) { return files.tree().Find(inode); };
+  PageFiller::Mount mount;
+  mount.path_of = [&context, node](uint64_t inode) {
+    return context.folder + "/" + context.files.index().files[node(inode)->file].path;
+  };
+  mount.segment_at = [&files](uint64_t inode, uint64_t offset) {
+    const VirtualFs::ByteRange range = files.SegmentAt(inode, offset);
+    return PageFiller::Range{range.begin, range.end};
+  };
+  mount.size_of = [node](uint64_t inode) { return node(inode)->size_bytes; };
+  mount.read_ahead_bytes = uint64_t{ReadAheadKb(context.options)} << 10;
+  return std::make_unique<PageFiller>(std::move(mount));
+}
+
+// Keeps the cache within what the machine can spare. `filler` may be null.
+std::unique_ptr<MemoryWatch> WatchMemory(VirtualFs& files, PageFiller* filler, const MountOptions& options) {
+  const MemoryBudget budget(options.cache_bytes, MemoryLimitBytes());
+  files.SetCacheBudget(budget.bytes());
+  return std::make_unique<MemoryWatch>(
+      budget, [] { return MemoryStallMicroseconds(); },
+      [&files, filler](uint64_t budget_bytes, bool is_short) {
+        files.SetCacheBudget(budget_bytes);
+        if (filler != nullptr) filler->Pause(is_short);
+        if (is_short) ::malloc_trim(0);
+      });
+}
+
 Result<FuseContext> MakeContext(VirtualFs& files, const MountOptions& options) {
   struct stat info;
   if (::stat(options.archive_path.c_str(), &info) != 0)
@@ -71,35 +110,51 @@ Result<FuseContext> MakeContext(VirtualFs& files, const MountOptions& options) {
 }
 
 Result<std::unique_ptr<RandomAccessFile>> OpenArchiveFile(const MountOptions& options) {
+  if (options.require_signature.empty()) return OpenMapped(options.archive_path);
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<RandomAccessFile> file, OpenForReading(options.archive_path));
-  if (options.require_signature.empty()) return file;
   ENTROFS_ASSIGN_OR_RETURN(archive::Key key, archive::ReadPublicKey(options.require_signature));
   return archive::OpenSigned(std::move(file), options.archive_path, key);
 }
 
 // Mounts and answers requests until the end.
-Status Serve(std::unique_ptr<archive::ArchiveReader> reader, const MountOptions& options, const Announce& announce) {
-  DropPrivileges(options);
-  std::optional<EndSignalsBlocked> blocked(std::in_place);
-  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<VirtualFs> files,
-                           VirtualFs::Create(std::move(reader), {.cache_bytes = options.cache_bytes,
-                                                                 .cache_policy = options.cache_policy,
-                                                                 .threads = options.threads,
-                                                                 .drop_archive_pages = options.drop_archive_pages}));
-  blocked.reset();
-  ENTROFS_ASSIGN_OR_RETURN(FuseContext context, MakeContext(*files, options));
-  if (options.engine == EngineKind::kFuse) return ServeFuse(context, announce);
+Status ServeByEngine(FuseContext& context, const Announce& announce) {
+  const EngineKind engine = context.options.engine;
+  if (engine == EngineKind::kFuse) return ServeFuse(context, announce);
   bool announced = false;
   Status served = ServeErofs(context, [&] {
     announced = true;
     announce();
   });
   if (served.ok() || announced) return served;
-  if (options.engine == EngineKind::kErofs) return std::move(served.error()).WithContext("engine erofs");
+  if (engine == EngineKind::kErofs) return std::move(served.error()).WithContext("engine erofs");
   return ServeFuse(context, [&] {
     announce();
     spdlog::info("engine fuse, because erofs does not work here: {}", served.error().message);
   });
+}
+
+// `resident` may be null.
+Status Serve(std::unique_ptr<archive::ArchiveReader> reader, const MountOptions& options, ResidentFile* resident,
+             const Announce& announce) {
+  std::optional<EndSignalsBlocked> blocked(std::in_place);
+  if (resident != nullptr) {
+    ENTROFS_RETURN_IF_ERROR(resident->Reserve(options.archive_memory == ArchiveMemory::kLocked));
+  }
+  DropPrivileges(options);  // locking memory takes one
+  if (resident != nullptr) resident->Load();
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<VirtualFs> files,
+                           VirtualFs::Create(std::move(reader), {.cache_bytes = options.cache_bytes,
+                                                                 .cache_policy = options.cache_policy,
+                                                                 .threads = options.threads,
+                                                                 .drop_archive_pages = options.drop_archive_pages}));
+  ENTROFS_ASSIGN_OR_RETURN(FuseContext context, MakeContext(*files, options));
+  const std::unique_ptr<PageFiller> filler = MakeFiller(context);
+  const std::unique_ptr<MemoryWatch> memory = WatchMemory(*files, filler.get(), options);
+  blocked.reset();
+  context.filler = filler.get();
+  context.memory = memory.get();
+  context.resident_archive = resident;
+  return ServeByEngine(context, announce);
 }
 
 }  // namespace
@@ -109,14 +164,21 @@ Status Mount(const MountOptions& requested) {
   ENTROFS_ASSIGN_OR_RETURN(MountOptions options, Resolve(requested));
   ENTROFS_RETURN_IF_ERROR(PrepareMountPoint(options.mount_point));
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<RandomAccessFile> file, OpenArchiveFile(options));
+  ResidentFile* resident = nullptr;  // belongs to the reader
+  if (options.archive_memory != ArchiveMemory::kNo) {
+    auto resident_file = std::make_unique<ResidentFile>(std::move(file));
+    resident = resident_file.get();
+    file = std::move(resident_file);
+    options.drop_archive_pages = false;  // it does so itself
+  }
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<archive::ArchiveReader> reader,
                            archive::ArchiveReader::Open(std::move(file), options.archive_path));
   if (options.foreground) {
-    return Serve(std::move(reader), options, [] { (void)sd_notify(0, "READY=1"); });
+    return Serve(std::move(reader), options, resident, [] { (void)sd_notify(0, "READY=1"); });
   }
   ENTROFS_ASSIGN_OR_RETURN(Daemon daemon, Daemon::Fork());
   if (daemon.is_parent()) return OkStatus();
-  Status served = Serve(std::move(reader), options, [&] {
+  Status served = Serve(std::move(reader), options, resident, [&] {
     LogToSyslog();
     daemon.Ready();
   });

@@ -13,6 +13,13 @@
 // Mounting as one call.
 namespace entrofs::fs {
 
+// Whether the whole archive is kept in the daemon's memory.
+enum class ArchiveMemory {
+  kNo,
+  kYes,
+  kLocked,  // and is never swapped
+};
+
 struct MountOptions {
   std::string archive_path;
   std::string mount_point;
@@ -28,6 +35,9 @@ struct MountOptions {
   EngineKind engine = EngineKind::kFuse;
   // The kernel's read-ahead per open file; only root can set it. Otherwise what suits the engine.
   std::optional<uint32_t> read_ahead_kb;
+  ArchiveMemory archive_memory = ArchiveMemory::kNo;
+  // Put what surrounds tiny reads into the page cache.
+  bool fill_pages = true;
   // The largest read request.
   uint32_t max_read_bytes = 1 << 20;
   // The public key (PEM) that the archive's signature must have been made with; empty: none is asked for.

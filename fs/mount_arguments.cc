@@ -49,6 +49,10 @@ Status ApplyOne(std::string_view name, std::string_view value, MountOptions& opt
     options.require_signature = value;
   } else if (name == "core_dumps" || name == "nocore_dumps") {
     options.core_dumps = name == "core_dumps";
+  } else if (name == "archive_in_memory" && (value.empty() || value == "yes" || value == "lock")) {
+    options.archive_memory = value == "lock" ? ArchiveMemory::kLocked : ArchiveMemory::kYes;
+  } else if (name == "fill" && (value == "on" || value == "off")) {
+    options.fill_pages = value == "on";
   } else if (name == "allow_other" || name == "noallow_other") {
     options.allow_other = name == "allow_other";
   } else if (std::find(kKernelOptions.begin(), kKernelOptions.end(), name) != kKernelOptions.end()) {
@@ -82,6 +86,8 @@ std::string_view MountOptionsHelp() {
          "  threads=N          as --threads\n"
          "  allow_other        as --allow-other; what root gets unless it says noallow_other\n"
          "  archive_cache=keep leave the archive's pages in the page cache although they are decoded (drop)\n"
+         "  archive_in_memory  as --archive-in-memory; archive_in_memory=lock: never swapped, either\n"
+         "  fill=off           leave the rest of a segment alone that a tiny read had decoded (on)\n"
          "  read_ahead_kb=N    how far the kernel reads ahead (2048, erofs 16384; only root can set it)\n"
          "  max_read=BYTES     the largest request of the kernel (1048576)\n"
          "  require_signature=KEY  as --require-signature\n"

@@ -26,7 +26,6 @@
 namespace entrofs::fs {
 namespace {
 
-constexpr uint32_t kFuseReadAheadKb = 2048;
 // Less makes the kernel wait for each window in turn.
 constexpr uint32_t kErofsReadAheadKb = 16384;
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -7,6 +8,8 @@
 #include "fs/fuse_ops.h"
 
 namespace entrofs::fs {
+
+inline constexpr uint32_t kFuseReadAheadKb = 2048;
 
 // Called, from another thread, once the files are where they shall be.
 using Announce = std::function<void()>;

@@ -24,6 +24,9 @@ enum class Counter {
   kCacheEvictions,
   kCacheBytes,
   kCacheBudgetBytes,
+  kMemoryShortages,
+  kFilledBytes,
+  kArchiveMemoryBytes,
   kCount
 };
 inline constexpr size_t kCounterCount = static_cast<size_t>(Counter::kCount);
@@ -48,11 +51,14 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo = {{
     {"cache_evictions", "segments", "segments given up for others"},
     {"cache_bytes", "bytes", "decoded bytes held now"},
     {"cache_budget_bytes", "bytes", "decoded bytes that may be held"},
+    {"memory_shortages", "times", "memory became short, and cache_budget_bytes shrank"},
+    {"filled_bytes", "bytes", "bytes put into the page cache around tiny reads"},
+    {"archive_memory_bytes", "bytes", "bytes of the archive kept in memory"},
 }};
 
 using CounterValues = std::array<uint64_t, kCounterCount>;
 
-// Thread-safe sums. The cache_* counters are filled in by whoever owns the cache.
+// Thread-safe sums. Those that belong to somebody else (cache_*) are filled in when asked for.
 class Counters {
  public:
   void Add(Counter counter, uint64_t amount = 1) {

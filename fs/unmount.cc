@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <optional>
+#include <thread>
 
 #include "base/file.h"
 #include "fs/mount_table.h"
@@ -19,6 +21,9 @@ namespace {
 
 // Mounts stacked on one place by daemons that died one after another.
 constexpr int kMaxStackedMounts = 64;
+
+constexpr int kRetries = 5;
+constexpr std::chrono::milliseconds kBetweenRetries(40);
 
 Status RunFusermount(std::string mount_point, bool lazy) {
   std::string words[] = {"fusermount3", "-u", lazy ? "-z" : "-q", "--", std::move(mount_point)};
@@ -77,7 +82,13 @@ Status Unmount(const std::string& mount_point, bool lazy) {
     if (RemoveLeftover(path)) return OkStatus();
     return Error{ErrorCode::kNotFound, mount_point + ": no archive is mounted there"};
   }
-  return DetachEntry(*entry, lazy);
+  // The daemon itself may still read ahead for a reader that has just gone.
+  Status status = DetachEntry(*entry, lazy);
+  for (int i = 0; i < kRetries && !status.ok(); ++i) {
+    std::this_thread::sleep_for(kBetweenRetries);
+    status = DetachEntry(*entry, lazy);
+  }
+  return status;
 }
 
 Status RemoveDeadMounts(const std::string& mount_point) {

@@ -169,6 +169,12 @@ void VirtualFs::Prefetch(const Prefetcher::Target& target) try {
   // Without memory there is nothing to do ahead.
 }
 
+VirtualFs::ByteRange VirtualFs::SegmentAt(InodeNumber inode, uint64_t offset) const {
+  const Piece piece = layouts_[tree_.Find(inode)->file].Cut(offset, 1).front();
+  const uint64_t begin = offset - piece.begin;
+  return {begin, begin + piece.segment_bytes};
+}
+
 CounterValues VirtualFs::counters() const {
   CounterValues values = counters_.values();
   cache::SegmentCache::Counts cache = cache_.counts();

@@ -63,6 +63,16 @@ class VirtualFs {
   // `reads_ahead`: the kernel asks for far more than its readers do, so we need not decode ahead of them.
   Result<ReadReply> Read(InodeNumber inode, uint64_t offset, size_t length, bool reads_ahead = false);
 
+  // The segment that holds that byte, as [begin, end) of the file. Requires: `inode` is a file, longer than `offset`.
+  struct ByteRange {
+    uint64_t begin = 0;
+    uint64_t end = 0;
+  };
+  ByteRange SegmentAt(InodeNumber inode, uint64_t offset) const;
+
+  // How many decoded bytes may be held from now on.
+  void SetCacheBudget(size_t budget_bytes) { cache_.SetBudget(budget_bytes); }
+
   CounterValues counters() const;
 
  private:

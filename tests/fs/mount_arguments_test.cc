@@ -22,6 +22,11 @@ TEST(MountArguments, OwnOptionsAreTaken) {
   EXPECT_EQ(options.engine, EngineKind::kErofs);
   ASSERT_TRUE(ApplyMountOptions("archive_cache=keep", options).ok());
   EXPECT_FALSE(options.drop_archive_pages);
+  ASSERT_TRUE(ApplyMountOptions("archive_in_memory,fill=off", options).ok());
+  EXPECT_EQ(options.archive_memory, ArchiveMemory::kYes);
+  EXPECT_FALSE(options.fill_pages);
+  ASSERT_TRUE(ApplyMountOptions("archive_in_memory=lock", options).ok());
+  EXPECT_EQ(options.archive_memory, ArchiveMemory::kLocked);
   ASSERT_TRUE(ApplyMountOptions("noallow_other", options).ok());
   EXPECT_FALSE(options.allow_other);
 }
@@ -49,7 +54,7 @@ TEST(MountArguments, WhatFstabSaysIsAccepted) {
 TEST(MountArguments, UnknownNamesAndBadValuesAreRefusedByName) {
   MountOptions options;
   for (const char* text : {"cash_size=1G", "cache_size=lots", "threads=0", "threads=x", "threads=", "max_read=1",
-                           "archive_cache=x", "cache_policy=best", "engine=steam"}) {
+                           "archive_cache=x", "cache_policy=best", "engine=steam", "archive_in_memory=x", "fill=x"}) {
     Status status = ApplyMountOptions(text, options);
     ASSERT_FALSE(status.ok()) << text;
     EXPECT_EQ(status.error().code, ErrorCode::kInvalidArgument);

@@ -49,6 +49,45 @@ void WriteArchive(const std::filesystem::path& path, const std::vector<SampleFil
   ASSERT_TRUE(written.ok()) << written.error().message;
 }
 
+Bytes RepeatedBytes() {
+  Bytes bytes = testing_support::RandomBytes(kRepeatedBytes / 2, 64, 5);
+  bytes.resize(kRepeatedBytes, 9);
+  return bytes;
+}
+
+void WriteRepetitiveArchive(const std::filesystem::path& path, const std::string& file, uint64_t repetitions) {
+  ThreadPool pool(2);
+  const Bytes bytes = RepeatedBytes();
+  auto new_file = CreateFile(path.string());
+  ASSERT_TRUE(new_file.ok()) << new_file.error().message;
+  archive::ArchiveWriter writer(std::move(*new_file), pool);
+  ASSERT_TRUE(writer.Start().ok());
+  ASSERT_TRUE(writer.BeginFile(file, 0644, 0).ok());
+  std::vector<archive::Extent> written;
+  for (uint64_t i = 0; i < 2 * repetitions; ++i) {
+    const bool is_constant = i % 2 == 1;
+    const auto source = [&](uint64_t offset, MutableByteSpan out) {
+      std::copy_n(bytes.begin() + static_cast<ptrdiff_t>(offset + i % 2 * (kRepeatedBytes / 2)), out.size(),
+                  out.begin());
+      return OkStatus();
+    };
+    if (i >= 2) {
+      ASSERT_TRUE(writer.AddSharedExtent(written[i % 2], "part" + std::to_string(i), source).ok());
+      continue;
+    }
+    const codec::CodecKind kind = is_constant ? codec::CodecKind::kConstant : codec::CodecKind::kZstd;
+    auto extent = writer.AddExtent({.name = "part" + std::to_string(i),
+                                    .plain_bytes = kRepeatedBytes / 2,
+                                    .planes = {{kind, nullptr}},
+                                    .tables = {archive::kNoTable}},
+                                   source);
+    ASSERT_TRUE(extent.ok()) << extent.error().message;
+    written.push_back(*extent);
+  }
+  ASSERT_TRUE(writer.EndFile().ok());
+  ASSERT_TRUE(writer.Finish("{}", nullptr).ok());
+}
+
 archive::ArchiveReader::StoredRange FindStored(const std::filesystem::path& archive, const std::string& extent,
                                                uint64_t segment) {
   auto file = OpenForReading(archive.string());

@@ -5,10 +5,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <fstream>
+#include <random>
 #include <sstream>
 #include <thread>
 
@@ -18,6 +20,18 @@ namespace entrofs::fs {
 namespace {
 
 constexpr uint32_t kSegment = 128 << 10;
+
+class Descriptor {
+ public:
+  Descriptor(const std::string& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC)) {}
+  ~Descriptor() { ::close(fd_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
 
 class FaultTest : public MountTest {
  protected:
@@ -148,6 +162,53 @@ TEST_F(FaultTest, ATruncatedArchiveFailsTheReadsItLost) {
   std::filesystem::resize_file(archive_, FindStored(archive_, "model:tensor.1", 2).archive_offset);
   EXPECT_EQ(ErrorOfRead(Path("model"), static_cast<off_t>(kModelHeaderBytes + 1'000'003 + 3 * kSegment)), EIO);
   EXPECT_EQ(ErrorOfRead(Path("model"), 100'000), 0);
+}
+
+TEST_F(FaultTest, ATruncatedArchiveIsReadAgainOnceItIsRestored) {
+  SampleFile model = ModelFile("model", 3, 1'000'000, kSegment);
+  Mount({model});
+  const Bytes stored = ReadFile(archive_.string());
+  const Bytes content = model.Content();
+  std::atomic<bool> ending{false};
+  std::atomic<int> wrong{0}, failed{0};
+  std::vector<std::thread> readers;
+  for (unsigned t = 0; t < 4; ++t) {
+    readers.emplace_back([&, t] {
+      std::mt19937_64 random(t);
+      Descriptor file(Path("model"), O_RDONLY);
+      Bytes bytes(100'000);
+      while (!ending) {
+        (void)::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);
+        const size_t offset = random() % (content.size() - bytes.size());
+        ssize_t n = ::pread(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+        if (n < 0) {
+          failed += errno == EIO;
+        } else {
+          wrong += !std::equal(bytes.begin(), bytes.begin() + n, content.begin() + static_cast<ptrdiff_t>(offset));
+        }
+      }
+    });
+  }
+  ::usleep(50'000);
+  std::filesystem::resize_file(archive_, 0);
+  for (int i = 0; i < 4000 && failed < 10; ++i) ::usleep(5000);
+  EXPECT_GE(failed, 10);
+  std::ofstream(archive_, std::ios::in | std::ios::out | std::ios::binary)
+      .write(reinterpret_cast<const char*>(stored.data()), static_cast<std::streamsize>(stored.size()));
+  ending = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(ReadFile(Path("model")), content);
+  EXPECT_GE(StatusNumber("read_errors"), 10u);
+}
+
+TEST_F(FaultTest, AnArchiveReplacedByAnotherIsServedOn) {
+  SampleFile model = ModelFile("model", 2, 500'000, kSegment);
+  Mount({model});
+  std::filesystem::path other = folder_.path() / "other.entro";
+  WriteArchive(other, {ModelFile("different", 1, 700'000, kSegment)});
+  std::filesystem::rename(other, archive_);
+  EXPECT_EQ(ReadFile(Path("model")), model.Content());
 }
 
 TEST_F(FaultTest, AnUnlinkedArchiveIsServedOn) {

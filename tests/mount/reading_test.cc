@@ -219,6 +219,23 @@ TEST_F(ReadingTest, ReadingTheHeaderDecodesNextToNothing) {
   EXPECT_LE(StatusNumber("segments_decoded"), 3u);
 }
 
+TEST_F(ReadingTest, TwoTinyReadsBringTheRestOfTheirSegment) {
+  Mapping map(file_, content_.size(), MAP_SHARED);
+  ASSERT_EQ(::madvise(map.data(), content_.size(), MADV_RANDOM), 0);
+  const size_t first = (kModelHeaderBytes + (128 << 10)) / kPage + 2;  // in the second segment of the first tensor
+  for (size_t page : {first, first + 5}) EXPECT_TRUE(Equals({map.data() + page * kPage, kPage}, page * kPage));
+  const size_t pages = (128 << 10) / kPage - 4;
+  std::vector<unsigned char> resident(pages);
+  const auto all_resident = [&] {
+    EXPECT_EQ(::mincore(map.data() + first * kPage, pages * kPage, resident.data()), 0);
+    return std::all_of(resident.begin(), resident.end(), [](unsigned char page) { return (page & 1) != 0; });
+  };
+  for (int i = 0; i < 2000 && !all_resident(); ++i) ::usleep(5000);
+  EXPECT_TRUE(all_resident());
+  EXPECT_GE(StatusNumber("filled_bytes"), pages * kPage);
+  EXPECT_TRUE(Equals({map.data() + first * kPage, pages * kPage}, first * kPage));
+}
+
 TEST_F(ReadingTest, ReadingAgainAsksTheDaemonNothing) {
   (void)ReadFile(file_);
   EXPECT_GE(StatusNumber("read_bytes"), content_.size());

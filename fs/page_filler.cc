@@ -1,0 +1,136 @@
+#include "fs/page_filler.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace entrofs::fs {
+namespace {
+
+constexpr size_t kMaxQueued = 4;
+constexpr int kFirstOwnDescriptor = 3;
+// An open file keeps the mount busy, so it is closed once its readers pause.
+constexpr std::chrono::milliseconds kKeepOpen(20);
+
+// Gives the calling thread a descriptor table of its own that holds the first three at most. False when it cannot.
+bool LeaveDescriptors() {
+#ifdef SYS_close_range
+  constexpr unsigned kUnshareFirst = 1 << 1;  // CLOSE_RANGE_UNSHARE; since Linux 5.9
+  if (::syscall(SYS_close_range, kFirstOwnDescriptor, ~0u, kUnshareFirst) == 0) return true;
+#endif
+  if (::unshare(CLONE_FILES) != 0) return false;
+  const long limit = ::sysconf(_SC_OPEN_MAX);
+  for (int fd = kFirstOwnDescriptor; fd < limit; ++fd) ::close(fd);
+  return true;
+}
+
+}  // namespace
+
+PageFiller::PageFiller(Mount mount) : mount_(std::move(mount)), thread_([this] { Work(); }) {}
+
+PageFiller::~PageFiller() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void PageFiller::OnSmallRead(uint64_t inode, uint64_t offset) {
+  if (paused_) return;
+  const Range segment = mount_.segment_at(inode, offset);
+  {
+    std::lock_guard lock(mutex_);
+    if (IsRecent(inode, offset)) return;
+    const Direction direction = DirectionTo(inode, segment);
+    if (direction == Direction::kNone && !WasReadBefore({inode, segment.begin})) return;
+    last_ = NextJob(inode, segment, direction);
+    recent_[next_recent_++ % recent_.size()] = last_;
+    if (queue_.size() == kMaxQueued) queue_.pop_front();  // its reader has gone on
+    queue_.push_back(last_);
+  }
+  wake_.notify_one();
+}
+
+bool PageFiller::IsRecent(uint64_t inode, uint64_t offset) const {
+  return std::any_of(recent_.begin(), recent_.end(), [&](const Job& job) {
+    return job.inode == inode && offset >= job.range.begin && offset < job.range.end;
+  });
+}
+
+// Remembers the place unless it does already.
+bool PageFiller::WasReadBefore(Place place) {
+  if (std::find(read_once_.begin(), read_once_.end(), place) != read_once_.end()) return true;
+  read_once_[next_read_once_++ % read_once_.size()] = place;
+  return false;
+}
+
+PageFiller::Direction PageFiller::DirectionTo(uint64_t inode, Range segment) const {
+  if (inode != last_.inode) return Direction::kNone;
+  if (segment.begin == last_.range.end) return Direction::kForward;
+  return segment.end == last_.range.begin ? Direction::kBackward : Direction::kNone;
+}
+
+// The segment, and twice as much as before when it follows what was read before.
+PageFiller::Job PageFiller::NextJob(uint64_t inode, Range segment, Direction direction) {
+  const bool forward = direction == Direction::kForward;
+  const bool backward = direction == Direction::kBackward;
+  const uint64_t least = segment.end - segment.begin;
+  window_bytes_ = forward || backward ? std::min(std::max(window_bytes_ * 2, least), kMaxWindowBytes) : least;
+  const uint64_t more = window_bytes_ - std::min(window_bytes_, least);
+  if (forward) segment.end = std::min(segment.end + more, mount_.size_of(inode));
+  if (backward) segment.begin -= std::min(segment.begin, more);
+  // Ends with a whole segment, where the next begins.
+  if (forward && segment.end < mount_.size_of(inode)) segment.end = mount_.segment_at(inode, segment.end).begin;
+  if (backward) segment.begin = mount_.segment_at(inode, segment.begin).begin;
+  return {inode, segment, backward};
+}
+
+void PageFiller::Work() {
+  const bool is_client = LeaveDescriptors();
+  Opened file;
+  for (;;) {
+    Job job;
+    {
+      std::unique_lock lock(mutex_);
+      const auto ready = [this] { return stopping_ || !queue_.empty(); };
+      if (file.fd >= 0 && !wake_.wait_for(lock, kKeepOpen, ready)) {
+        lock.unlock();
+        ::close(std::exchange(file.fd, -1));
+        continue;
+      }
+      wake_.wait(lock, ready);
+      if (stopping_) break;
+      job = queue_.front();
+      queue_.pop_front();
+    }
+    if (is_client && !paused_) Fill(job, file);
+  }
+  if (file.fd >= 0) ::close(file.fd);
+}
+
+// In pieces of the kernel's read-ahead, beginning where the reader is.
+void PageFiller::Fill(const Job& job, Opened& file) {
+  if (file.fd < 0 || file.inode != job.inode) {
+    if (file.fd >= 0) ::close(file.fd);
+    constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+    file = {job.inode, ::open(mount_.path_of(job.inode).c_str(), kFlags)};
+  }
+  if (file.fd < 0) return;
+  const uint64_t step = std::max<uint64_t>(mount_.read_ahead_bytes, 4096);
+  for (uint64_t done = 0, all = job.range.end - job.range.begin; done < all;) {
+    const uint64_t size = std::min(step, all - done);
+    const uint64_t begin = job.backward ? job.range.end - done - size : job.range.begin + done;
+    ::posix_fadvise(file.fd, static_cast<off_t>(begin), static_cast<off_t>(size), POSIX_FADV_WILLNEED);
+    filled_bytes_ += size;
+    done += size;
+  }
+}
+
+}  // namespace entrofs::fs

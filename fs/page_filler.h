@@ -1,0 +1,97 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+
+namespace entrofs::fs {
+
+// For readers of tiny pieces (pages of a mapping after MADV_RANDOM, preads of 4 KiB) that stay in one place for a
+// while: at the second piece of a segment, which had to be decoded anyway, has the kernel read all of it and, while
+// they go on to its neighbours, more and more of what follows. Readers that jump far every time are left alone.
+//
+// Its thread reads through the mount as any other program would, and to the kernel it is one: it has a descriptor table
+// of its own, without /dev/fuse. So whatever it waits for ends when the other threads of the daemon end, even by
+// SIGKILL: the kernel then closes /dev/fuse and fails all requests. (fuse_lowlevel_notify_store waits for pages that
+// readers have asked for without being killable; killed there, the daemon would hold /dev/fuse open for ever.)
+class PageFiller {
+ public:
+  // Bytes [begin, end) of a file.
+  struct Range {
+    uint64_t begin = 0;
+    uint64_t end = 0;
+  };
+  struct Mount {
+    // Absolute path of a file in the mount.
+    std::function<std::string(uint64_t inode)> path_of;
+    // The segment that holds the byte `offset`, which lies in the file.
+    std::function<Range(uint64_t inode, uint64_t offset)> segment_at;
+    std::function<uint64_t(uint64_t inode)> size_of;
+    uint64_t read_ahead_bytes = 128 << 10;  // of the mount: what the kernel reads for one call
+  };
+
+  // Starts a thread, which keeps no descriptor but the first three.
+  explicit PageFiller(Mount mount);
+  // Waits for its thread, which may wait for the mount: the mount must answer or be gone.
+  ~PageFiller();
+  PageFiller(const PageFiller&) = delete;
+  PageFiller& operator=(const PageFiller&) = delete;
+
+  // A reader was given these few bytes (at most kSmallBytes). Thread-safe; never waits for reading.
+  void OnSmallRead(uint64_t inode, uint64_t offset);
+  // While paused nothing is read: memory is short.
+  void Pause(bool paused) { paused_ = paused; }
+  // Bytes the kernel was asked to read so far.
+  uint64_t filled_bytes() const { return filled_bytes_; }
+
+  static constexpr uint64_t kSmallBytes = 16 << 10;
+  static constexpr uint64_t kMaxWindowBytes = 4 << 20;
+
+ private:
+  struct Job {
+    uint64_t inode = 0;
+    Range range;
+    bool backward = false;
+  };
+  struct Opened {
+    uint64_t inode = 0;
+    int fd = -1;
+  };
+
+  enum class Direction { kNone, kForward, kBackward };
+  struct Place {
+    uint64_t inode = 0;
+    uint64_t begin = 0;  // of a segment
+    bool operator==(const Place&) const = default;
+  };
+
+  bool IsRecent(uint64_t inode, uint64_t offset) const;
+  bool WasReadBefore(Place place);
+  Direction DirectionTo(uint64_t inode, Range segment) const;
+  Job NextJob(uint64_t inode, Range segment, Direction direction);
+  void Work();
+  void Fill(const Job& job, Opened& file);
+
+  const Mount mount_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Job> queue_;
+  std::array<Job, 32> recent_;  // jobs given out last
+  size_t next_recent_ = 0;
+  std::array<Place, 64> read_once_;  // lately
+  size_t next_read_once_ = 0;
+  Job last_;
+  uint64_t window_bytes_ = 0;
+  bool stopping_ = false;
+  std::atomic<bool> paused_{false};
+  std::atomic<uint64_t> filled_bytes_{0};
+  std::thread thread_;
+};
+
+}  // namespace entrofs::fs
