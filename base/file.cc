@@ -245,6 +245,13 @@ Result<std::unique_ptr<RandomAccessFile>> OpenForReading(const std::string& path
   return std::unique_ptr<RandomAccessFile>(std::move(file));
 }
 
+Result<std::unique_ptr<RandomAccessFile>> OpenMapped(const std::string& path) {
+  auto file = std::make_unique<PosixRandomAccessFile>(path);
+  ENTROFS_RETURN_IF_ERROR(file->Open());
+  file->MapUnlessOthersMayWrite();
+  return std::unique_ptr<RandomAccessFile>(std::move(file));
+}
+
 std::string TemporaryName(const std::string& path) {
   static constexpr char kLetters[] = "abcdefghijklmnopqrstuvwxyz234567";
   uint8_t random[12] = {};
@@ -252,13 +259,6 @@ std::string TemporaryName(const std::string& path) {
   std::string name = path + ".";
   for (uint8_t byte : random) name += kLetters[byte % 32];
   return name + ".tmp";
-}
-
-Result<std::unique_ptr<RandomAccessFile>> OpenMapped(const std::string& path) {
-  auto file = std::make_unique<PosixRandomAccessFile>(path);
-  ENTROFS_RETURN_IF_ERROR(file->Open());
-  file->MapUnlessOthersMayWrite();
-  return std::unique_ptr<RandomAccessFile>(std::move(file));
 }
 
 Result<std::unique_ptr<NewFile>> CreateFile(const std::string& path) {

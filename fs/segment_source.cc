@@ -31,7 +31,7 @@ Status SegmentSource::Decode(const Piece& piece, MutableByteSpan plain) {
 
 void SegmentSource::NoteRead(const Piece& piece) {
   Result<archive::ArchiveReader::StoredRange> place = reader_->FindSegment(*piece.extent, piece.segment);
-  if (place) drop_behind_->OnRead(place->archive_offset);
+  if (place) drop_behind_->OnRead(place->archive_offset, place->stored_bytes);
 }
 
 std::unique_ptr<SegmentSource::Scratch> SegmentSource::TakeScratch() {

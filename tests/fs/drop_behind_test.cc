@@ -12,14 +12,18 @@ struct Range {
   uint64_t length;
 };
 
-TEST(DropBehind, DropsWholeChunksInOneCallAndKeepsTheNewest) {
-  std::vector<Range> dropped;
-  DropBehind behind([&](uint64_t offset, uint64_t length) { dropped.push_back({offset, length}); });
+class DropBehindTest : public testing::Test {
+ protected:
+  std::vector<Range> dropped_;
+  DropBehind behind_{[this](uint64_t offset, uint64_t length) { dropped_.push_back({offset, length}); }};
+};
+
+TEST_F(DropBehindTest, DropsWholeChunksInOneCallAndKeepsTheNewest) {
   constexpr uint64_t kStep = 100'000;
   uint64_t end = 64 << 20;
-  for (uint64_t at = 0; at < end; at += kStep) behind.OnRead(at);
+  for (uint64_t at = 0; at < end; at += kStep) behind_.OnRead(at, kStep);
   uint64_t next = 0;
-  for (const Range& range : dropped) {
+  for (const Range& range : dropped_) {
     EXPECT_EQ(range.offset, next);
     EXPECT_EQ(range.length, DropBehind::kDroppedAtOnce * DropBehind::kChunkBytes);
     next += range.length;
@@ -28,22 +32,31 @@ TEST(DropBehind, DropsWholeChunksInOneCallAndKeepsTheNewest) {
   EXPECT_GE(next, end - (DropBehind::kKeptChunks + DropBehind::kDroppedAtOnce) * DropBehind::kChunkBytes);
 }
 
-TEST(DropBehind, RandomReadsDropWhatWasReadLongestAgo) {
-  std::vector<Range> dropped;
-  DropBehind behind([&](uint64_t offset, uint64_t length) { dropped.push_back({offset, length}); });
-  for (uint64_t i = 0; i < DropBehind::kKeptChunks + DropBehind::kDroppedAtOnce; ++i) {
-    behind.OnRead(i * 10 * DropBehind::kChunkBytes + 5);
+TEST_F(DropBehindTest, NothingIsDroppedBeforeItWasReadToTheEnd) {
+  constexpr uint64_t kSegment = 200'000, kEnd = 100 * kSegment * 20;
+  // Every third segment of a large archive, then the next ones, then the rest.
+  for (uint64_t third = 0; third < 3; ++third) {
+    EXPECT_TRUE(dropped_.empty());
+    for (uint64_t at = third * kSegment; at < kEnd; at += 3 * kSegment) behind_.OnRead(at, kSegment);
   }
-  ASSERT_EQ(dropped.size(), DropBehind::kDroppedAtOnce);
-  EXPECT_EQ(dropped[1].offset, 10 * DropBehind::kChunkBytes);
-  EXPECT_EQ(dropped[1].length, DropBehind::kChunkBytes);
+  uint64_t bytes = 0;
+  for (const Range& range : dropped_) bytes += range.length;
+  EXPECT_GE(bytes, kEnd - 20 * DropBehind::kChunkBytes);
 }
 
-TEST(DropBehind, AFewChunksReadAgainAndAgainStay) {
-  bool dropped = false;
-  DropBehind behind([&](uint64_t, uint64_t) { dropped = true; });
-  for (uint64_t i = 0; i < 1000; ++i) behind.OnRead(i % 10 * DropBehind::kChunkBytes);
-  EXPECT_FALSE(dropped);
+TEST_F(DropBehindTest, WhatLiesBetweenSegmentsMayStayUnread) {
+  for (uint64_t at = 0; at < 64 << 20; at += 1 << 20) behind_.OnRead(at + 10'000, (1 << 20) - 10'000);
+  EXPECT_FALSE(dropped_.empty());
+}
+
+TEST_F(DropBehindTest, TheSameSegmentsReadAgainAndAgainDropNothing) {
+  for (uint64_t i = 0; i < 10'000; ++i) behind_.OnRead(i % 40 * DropBehind::kChunkBytes, 250'000);
+  EXPECT_TRUE(dropped_.empty());
+}
+
+TEST_F(DropBehindTest, RandomReadsOverAnythingTakeBoundedMemory) {
+  for (uint64_t i = 0; i < 10 * DropBehind::kMaxPartlyRead; ++i) behind_.OnRead(i * DropBehind::kChunkBytes, 100);
+  EXPECT_TRUE(dropped_.empty());
 }
 
 }  // namespace

@@ -78,6 +78,7 @@ void WriteRepetitiveArchive(const std::filesystem::path& path, const std::string
     const codec::CodecKind kind = is_constant ? codec::CodecKind::kConstant : codec::CodecKind::kZstd;
     auto extent = writer.AddExtent({.name = "part" + std::to_string(i),
                                     .plain_bytes = kRepeatedBytes / 2,
+                                    .layout = {},
                                     .planes = {{kind, nullptr}},
                                     .tables = {archive::kNoTable}},
                                    source);
