@@ -43,7 +43,7 @@ TEST(ShardIndex, RefusesNestingThatWouldExhaustTheStack) {
   ASSERT_FALSE(text.ok());
   EXPECT_NE(text.error().message.find("nests more than"), std::string::npos);
   EXPECT_FALSE(RewriteShardIndex(std::string("{\"weight_map\":{}}\0}", 19), {}, 0).ok()) << "bytes after the object";
-  const std::string quoted = R"({"weight_map":{},"extra":")" + std::string(1000, '[') + R"("[["})";
+  const std::string quoted = R"({"weight_map":{},"extra":")" + std::string(1000, '[') + R"(\"[["})";
   EXPECT_TRUE(RewriteShardIndex(quoted, {}, 0).ok());
 }
 
