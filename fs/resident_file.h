@@ -17,8 +17,8 @@ class ResidentFile : public RandomAccessFile {
   explicit ResidentFile(std::unique_ptr<RandomAccessFile> file) : file_(std::move(file)) {}
   ~ResidentFile() override;
 
-  // Takes memory for the whole file; call once, after any fork. `lock`: the memory must never be swapped. kNoMemory when
-  // there is less free than the file takes, or the user may not lock it.
+  // Takes memory for the whole file; call once, after any fork. `lock`: the memory must never be swapped. kNoMemory
+  // when there is less free than the file takes, or the user may not lock it.
   Status Reserve(bool lock);
   // Then starts a thread that fills it.
   void Load();

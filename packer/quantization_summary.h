@@ -18,7 +18,7 @@ struct QuantizationSummary {
   double entropy_bits = 0;
   QuantizationError error;
   std::optional<QuantizationError> output_error;  // where inputs were known
-  std::string worst_tensor;  // the input's name
+  std::string worst_tensor;                       // the input's name
   double worst_sqnr_db = 0;
 
   double bits_per_weight() const;

@@ -74,7 +74,7 @@ class Quantizer {
     for (const auto& [folder, plan] : plans_) {
       if (by_path_.contains(folder + "config.json")) continue;
       tree_.loading_warnings.push_back((folder.empty() ? checkpoint_.root : folder) +
-                               ": has no config.json to say how the tensors are quantized");
+                                       ": has no config.json to say how the tensors are quantized");
     }
     return OkStatus();
   }

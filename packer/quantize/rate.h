@@ -26,8 +26,8 @@ double RowFactor(double mean_square);
 // What one step makes of a matrix, each weight divided by its row's factor.
 struct StepOutcome {
   codec::Histogram codes{};
-  // What a code's distance from zero stands for, in steps: nearly the least-squares fit to the weights, below 1 where the
-  // step is coarse and weights sit nearer to zero than the middle of their interval.
+  // What a code's distance from zero stands for, in steps: nearly the least-squares fit to the weights, below 1 where
+  // the step is coarse and weights sit nearer to zero than the middle of their interval.
   double gain = 1;
 };
 StepOutcome TryStep(const ValueHistogram& weights, double step);

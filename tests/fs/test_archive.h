@@ -42,8 +42,8 @@ SampleFile ModelFile(const std::string& path, size_t tensor_count, size_t tensor
 void WriteArchive(const std::filesystem::path& path, const std::vector<SampleFile>& files,
                   const std::vector<std::string>& folders = {});
 
-// A file of any size whose archive stays small: the same kRepeatedBytes again and again, half of them coded numbers, half
-// of them equal.
+// A file of any size whose archive stays small: the same kRepeatedBytes again and again, half of them coded numbers,
+// half of them equal.
 inline constexpr size_t kRepeatedBytes = 8 << 20;
 void WriteRepetitiveArchive(const std::filesystem::path& path, const std::string& file, uint64_t repetitions);
 // The repeated bytes.
