@@ -13,19 +13,24 @@ namespace entrofs::fs {
 namespace {
 
 constexpr size_t kMaxQueued = 4;
-constexpr int kFirstOwnDescriptor = 3;
 // An open file keeps the mount busy, so it is closed once its readers pause.
 constexpr std::chrono::milliseconds kKeepOpen(20);
 
-// Gives the calling thread a descriptor table of its own that holds the first three at most. False when it cannot.
+// Gives the calling thread a descriptor table of its own with nothing but /dev/null as the first three: whoever waits
+// for the end of the daemon's standard output must not wait for this thread. False when it cannot.
 bool LeaveDescriptors() {
+  bool left = false;
 #ifdef SYS_close_range
   constexpr unsigned kUnshareFirst = 1 << 1;  // CLOSE_RANGE_UNSHARE; since Linux 5.9
-  if (::syscall(SYS_close_range, kFirstOwnDescriptor, ~0u, kUnshareFirst) == 0) return true;
+  left = ::syscall(SYS_close_range, 0, ~0u, kUnshareFirst) == 0;
 #endif
-  if (::unshare(CLONE_FILES) != 0) return false;
-  const long limit = ::sysconf(_SC_OPEN_MAX);
-  for (int fd = kFirstOwnDescriptor; fd < limit; ++fd) ::close(fd);
+  if (!left) {
+    if (::unshare(CLONE_FILES) != 0) return false;
+    const long limit = ::sysconf(_SC_OPEN_MAX);
+    for (int fd = 0; fd < limit; ++fd) ::close(fd);
+  }
+  // By the system call itself, for ThreadSanitizer takes all threads to have the same descriptors.
+  for (int fd = 0; fd < 3; ++fd) (void)::syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
   return true;
 }
 

@@ -1,6 +1,7 @@
 // Every way in which programs read files, on a real mount.
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -234,6 +236,20 @@ TEST_F(ReadingTest, TwoTinyReadsBringTheRestOfTheirSegment) {
   EXPECT_TRUE(all_resident());
   EXPECT_GE(StatusNumber("filled_bytes"), pages * kPage);
   EXPECT_TRUE(Equals({map.data() + first * kPage, pages * kPage}, first * kPage));
+}
+
+// As a shell's $(entrofs mount ...) does: it waits until nobody can write to the pipe any more.
+TEST_F(ReadingTest, NoThreadOfTheDaemonKeepsTheOutputOfTheCommand) {
+  ASSERT_EQ(RunEntrofs({"umount", mount_point_.string()}).code, 0);
+  const std::string command =
+      std::string(ENTROFS_BIN_DIR) + "/entrofs mount " + archive_.string() + " " + mount_point_.string();
+  std::FILE* output = ::popen(command.c_str(), "r");
+  ASSERT_NE(output, nullptr);
+  pollfd end{.fd = ::fileno(output), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&end, 1, 30'000), 1);
+  EXPECT_NE(end.revents & POLLHUP, 0);
+  // Should the daemon hold the pipe, closing it would wait only for the command itself.
+  EXPECT_EQ(::pclose(output), 0);
 }
 
 TEST_F(ReadingTest, ReadingAgainAsksTheDaemonNothing) {
