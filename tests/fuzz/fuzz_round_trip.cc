@@ -1,12 +1,13 @@
 // Any bytes as plain data: what is encoded is decoded to the same bytes by every kernel, with tables that fit the data
 // or other data.
 //
-// Input: u8 layout, u8 kind, u8 share of the data that the tables are fitted to, plain bytes.
+// Input: layout (tests/fuzz/layout_bytes.h), u8 kind, u8 share of the data that the tables are fitted to, plain bytes.
 
 #include <cstdio>
 #include <cstdlib>
 
 #include "codec/codec.h"
+#include "tests/fuzz/layout_bytes.h"
 
 namespace entrofs::fuzz {
 namespace {
@@ -21,8 +22,7 @@ void Fail(const char* what) {
 
 void Run(ByteSpan input) {
   ByteReader reader(input);
-  uint8_t layout_byte = reader.ReadU8();
-  codec::Layout layout{static_cast<uint8_t>(1u << (layout_byte & 3)), (layout_byte & 4) != 0};
+  const codec::Layout layout = ReadLayout(reader);
   codec::CodecKind kind = static_cast<codec::CodecKind>(reader.ReadU8() % 5);
   size_t fitted_share = reader.ReadU8();
   ByteSpan plain = reader.ReadBytes(reader.remaining());

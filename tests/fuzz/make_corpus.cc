@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "tests/fuzz/layout_bytes.h"
 #include "tests/golden/golden_samples.h"
 #include "tests/support/craft_archive.h"
 
@@ -42,10 +43,6 @@ class Corpus {
   bool ok_ = true;
 };
 
-uint8_t LayoutByte(const codec::Layout& layout) {
-  return static_cast<uint8_t>(std::countr_zero(layout.element_bytes) | (layout.rotate_sign ? 4 : 0));
-}
-
 void AddArchive(Corpus& corpus, const std::string& name, const Bytes& archive) {
   corpus.Add("archive", name, archive);
   corpus.Add("archive", name + "-open", WithIndexAsItIs(archive));
@@ -55,37 +52,59 @@ void AddArchive(Corpus& corpus, const std::string& name, const Bytes& archive) {
   corpus.Add("index", name, index.bytes());
 }
 
-// The extent as input of the segment target (its first segment, with the table of its first plane) and of the round
-// trip target.
+// What encodes the planes of an extent: a table of its own for each, or one that all share.
+std::vector<codec::PlaneEncoder> EncodersFor(const testing_support::SampleExtent& extent, bool share) {
+  std::vector<codec::Histogram> histograms(extent.layout.plane_count());
+  codec::CountPlanes(extent.layout, extent.plain, histograms);
+  std::vector<codec::PlaneEncoder> planes(histograms.size(), {extent.kind, nullptr});
+  if (extent.kind != codec::CodecKind::kTans && extent.kind != codec::CodecKind::kHuffman) return planes;
+  if (share) {
+    codec::Histogram all = {};
+    codec::CountBytes(extent.plain, all);
+    std::fill(histograms.begin(), histograms.end(), all);
+  }
+  for (size_t p = 0; p < planes.size(); ++p) {
+    planes[p].table = share && p > 0 ? planes[0].table : codec::BuildTable(extent.kind, histograms[p]);
+  }
+  return planes;
+}
+
+// The first segment of the extent as input of the segment target.
+Bytes SegmentInput(const testing_support::SampleExtent& extent, bool share) {
+  const std::vector<codec::PlaneEncoder> planes = EncodersFor(extent, share);
+  const size_t tables = planes[0].table == nullptr ? 0 : share ? 1 : planes.size();
+  ByteWriter segment;
+  WriteLayout(extent.layout, segment);
+  segment.WriteU8(static_cast<uint8_t>(tables));
+  for (size_t t = 0; t < tables; ++t) {
+    const ByteSpan serialized = codec::SerializedTable(*planes[t].table);
+    segment.WriteU8(extent.kind == codec::CodecKind::kTans ? 0 : 1);
+    segment.WriteU16(static_cast<uint16_t>(serialized.size()));
+    segment.WriteBytes(serialized);
+  }
+  for (size_t p = 0; p < planes.size(); ++p) {
+    const uint8_t without_table = extent.kind == codec::CodecKind::kZstd ? 2 : static_cast<uint8_t>(extent.kind);
+    segment.WriteU8(tables == 0 ? without_table : static_cast<uint8_t>(3 + (share ? 0 : p)));
+  }
+  segment.WriteU32(static_cast<uint32_t>(extent.plain.size()));
+  codec::Scratch scratch;
+  Bytes stored;
+  codec::EncodeSegment(extent.layout, planes, extent.plain, scratch, stored);
+  segment.WriteBytes(stored);
+  return std::move(segment).Take();
+}
+
+// The extent as input of the segment and of the round trip target.
 void AddExtent(Corpus& corpus, const std::string& name, const testing_support::SampleExtent& extent) {
   if (extent.plain.empty() || extent.plain.size() > codec::kMinSegmentBytes) return;
   ByteWriter round_trip;
-  round_trip.WriteU8(LayoutByte(extent.layout));
+  WriteLayout(extent.layout, round_trip);
   round_trip.WriteU8(static_cast<uint8_t>(extent.kind));
   round_trip.WriteU8(255);
   round_trip.WriteBytes(extent.plain);
   corpus.Add("round_trip", name, round_trip.bytes());
-
-  std::vector<codec::Histogram> histograms(extent.layout.plane_count());
-  codec::CountPlanes(extent.layout, extent.plain, histograms);
-  codec::PlaneEncoder plane{extent.kind, nullptr};
-  ByteSpan serialized;
-  if (extent.kind == codec::CodecKind::kTans || extent.kind == codec::CodecKind::kHuffman) {
-    plane.table = codec::BuildTable(extent.kind, histograms[0]);
-    serialized = codec::SerializedTable(*plane.table);
-  }
-  codec::Scratch scratch;
-  Bytes stored;
-  codec::EncodeSegment(extent.layout, std::vector<codec::PlaneEncoder>(histograms.size(), plane), extent.plain, scratch,
-                       stored);
-  ByteWriter segment;
-  segment.WriteU8(LayoutByte(extent.layout));
-  segment.WriteU8(static_cast<uint8_t>(extent.kind));
-  segment.WriteU16(static_cast<uint16_t>(serialized.size()));
-  segment.WriteBytes(serialized);
-  segment.WriteU32(static_cast<uint32_t>(extent.plain.size()));
-  segment.WriteBytes(stored);
-  corpus.Add("segment", name, segment.bytes());
+  corpus.Add("segment", name, SegmentInput(extent, false));
+  if (extent.layout.plane_count() > 1) corpus.Add("segment", name + "-one-table", SegmentInput(extent, true));
 }
 
 void AddText(Corpus& corpus, const std::string& target, const std::string& name, const std::string& text) {
