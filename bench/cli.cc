@@ -34,7 +34,11 @@ int RunBench(const std::vector<std::string>& arguments, std::ostream& out, std::
     return arguments.empty() ? 2 : 0;
   }
   for (const Subcommand& subcommand : kSubcommands) {
-    if (arguments[0] == subcommand.name) return subcommand.run({arguments.begin() + 1, arguments.end()}, out, err);
+    if (arguments[0] != subcommand.name) continue;
+    const Status status = subcommand.run({arguments.begin() + 1, arguments.end()}, out, err);
+    if (status) return 0;
+    err << "entro-bench " << subcommand.name << ": " << status.error().message << "\n";
+    return status.error().code == ErrorCode::kInvalidArgument ? 2 : 1;
   }
   err << "entro-bench: unknown subcommand '" << arguments[0] << "'; entro-bench --help lists them\n";
   return 2;

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
+
 // entro-bench: measurements, each a subcommand.
 namespace entrofs::bench {
 
@@ -11,10 +13,10 @@ namespace entrofs::bench {
 // bytes, a file that could not be read), 2 wrong usage.
 int RunBench(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 
-// One subcommand. `arguments` follow its name.
-using Command = int (*)(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
-int RunCodecCommand(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
-int RunMountCommand(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
-int RunLoadCommand(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
+// One subcommand. `arguments` follow its name. kInvalidArgument: wrong usage.
+using Command = Status (*)(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
+Status RunCodecCommand(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
+Status RunMountCommand(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
+Status RunLoadCommand(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err);
 
 }  // namespace entrofs::bench

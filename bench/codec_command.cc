@@ -124,19 +124,13 @@ Status Run(const CodecOptions& options, std::ostream& out, std::ostream& err) {
 
 }  // namespace
 
-int RunCodecCommand(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
-  auto options = Parse(arguments, out);
-  if (!options) {
-    err << "entro-bench codec: " << options.error().message << "\n";
-    return 2;
-  }
-  if (!options->has_value()) return 0;
+Status RunCodecCommand(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
+  ENTROFS_ASSIGN_OR_RETURN(const std::optional<CodecOptions> options, Parse(arguments, out));
+  if (!options) return OkStatus();
   const std::string kernels_before(codec::ActiveKernels());
-  const Status status = Run(**options, out, err);
+  Status status = Run(*options, out, err);
   (void)codec::SelectKernels(kernels_before);
-  if (status) return 0;
-  err << "entro-bench codec: " << status.error().message << "\n";
-  return status.error().code == ErrorCode::kNotFound ? 2 : 1;
+  return status;
 }
 
 }  // namespace entrofs::bench

@@ -244,19 +244,12 @@ Status Run(const MountBenchOptions& options, std::ostream& out, std::ostream& er
 
 }  // namespace
 
-int RunMountCommand(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
-  auto options = Parse(arguments, out);
-  if (!options) {
-    err << "entro-bench mount: " << options.error().message << "\n";
-    return 2;
-  }
-  if (!options->has_value()) return 0;
+Status RunMountCommand(const std::vector<std::string>& arguments, std::ostream& out, std::ostream& err) {
+  ENTROFS_ASSIGN_OR_RETURN(const std::optional<MountBenchOptions> options, Parse(arguments, out));
+  if (!options) return OkStatus();
   CatchInterrupts();
   MakeMountsPrivate();
-  const Status status = Run(**options, out, err);
-  if (status) return 0;
-  err << "entro-bench mount: " << status.error().message << "\n";
-  return 1;
+  return Run(*options, out, err);
 }
 
 }  // namespace entrofs::bench

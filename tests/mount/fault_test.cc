@@ -55,17 +55,6 @@ class FaultTest : public MountTest {
     text << std::ifstream(folder_.path() / "log").rdbuf();
     return text.str();
   }
-
-  // errno of reading one page there, 0 when it went well.
-  static int ErrorOfRead(const std::string& path, off_t offset) {
-    int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return errno;
-    (void)::posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
-    uint8_t bytes[64];
-    int error = ::pread(fd, bytes, sizeof bytes, offset) < 0 ? errno : 0;
-    ::close(fd);
-    return error;
-  }
 };
 
 TEST_F(FaultTest, ACorruptSegmentIsEioForItsReadsOnlyAndIsLogged) {

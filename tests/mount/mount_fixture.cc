@@ -111,4 +111,14 @@ Bytes MountTest::ReadFile(const std::string& path) {
   return bytes;
 }
 
+int MountTest::ErrorOfRead(const std::string& path, off_t offset) {
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  (void)::posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+  uint8_t bytes[64];
+  int error = ::pread(fd, bytes, sizeof bytes, offset) < 0 ? errno : 0;
+  ::close(fd);
+  return error;
+}
+
 }  // namespace entrofs::fs

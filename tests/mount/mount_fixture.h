@@ -44,6 +44,8 @@ class MountTest : public testing::Test {
   std::string Path(const std::string& file) const { return (mount_point_ / file).string(); }
   // The bytes of a mounted file by plain read(2).
   static Bytes ReadFile(const std::string& path);
+  // errno of reading a few bytes there without read-ahead, 0 when they came.
+  static int ErrorOfRead(const std::string& path, off_t offset);
 
   TestFolder folder_;
   const std::filesystem::path archive_;

@@ -29,17 +29,6 @@ class SecurityTest : public MountTest {
  protected:
   std::string Proc(const std::string& file) { return "/proc/" + std::to_string(StatusNumber("pid")) + "/" + file; }
 
-  // errno of reading one page there, 0 when it went well.
-  static int ErrorOfRead(const std::string& path, off_t offset) {
-    int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return errno;
-    (void)::posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
-    uint8_t bytes[64];
-    int error = ::pread(fd, bytes, sizeof bytes, offset) < 0 ? errno : 0;
-    ::close(fd);
-    return error;
-  }
-
   void MakeKeys(const std::string& name) const {
     const std::string path = (folder_.path() / name).string();
     ASSERT_TRUE(testing_support::MakeKeys("ED25519", path, path + ".pub"));
