@@ -39,7 +39,8 @@ Result<Input> MakeInput(std::string_view name, size_t size_bytes, const std::str
     }
     return input;
   }
-  return Error{ErrorCode::kInvalidArgument, "input '" + std::string(name) + "': unknown; entro-bench codec --help lists them"};
+  return Error{ErrorCode::kInvalidArgument,
+               "input '" + std::string(name) + "': unknown; entro-bench codec --help lists them"};
 }
 
 }  // namespace entrofs::bench
