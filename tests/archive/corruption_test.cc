@@ -4,6 +4,7 @@
 
 #include "tests/support/craft_archive.h"
 #include "tests/support/sample_archive.h"
+#include "tests/support/sanitizers.h"
 
 namespace entrofs {
 namespace {
@@ -13,11 +14,7 @@ using testing_support::MixedSample;
 using testing_support::Pack;
 
 // ThreadSanitizer is slow and has nothing to find in one thread.
-#ifdef __SANITIZE_THREAD__
-constexpr size_t kBitStep = 61;
-#else
-constexpr size_t kBitStep = 1;
-#endif
+constexpr size_t kBitStep = testing_support::kUnderThreadSanitizer ? 61 : 1;
 
 // Opens and reads everything there is in an archive of these bytes, each read into its own allocation.
 Status ReadEverything(const Bytes& archive) {

@@ -89,7 +89,7 @@ std::unique_ptr<RandomAccessFile> LargeArchive(size_t tensors, uint64_t tensor_b
 }
 
 TEST(Memory, ATerabyteOpensInLittle) {
-  if (!kMeasuresMemory) GTEST_SKIP() << "sanitizers have their own memory";
+  if (!kMeasuresMemory) GTEST_SKIP() << testing_support::kNeedsPlainBuild;
   std::unique_ptr<RandomAccessFile> file = LargeArchive(100'000, 10'000'000);
   ASSERT_GT(file->size(), uint64_t{600} << 30);
   auto open = [&] {
@@ -109,7 +109,7 @@ TEST(Memory, ATerabyteOpensInLittle) {
 
 // Archives of about a kilobyte whose index unpacks to as much as it may.
 TEST(Memory, AHostileKilobyteOpensInLittle) {
-  if (!kMeasuresMemory) GTEST_SKIP() << "sanitizers have their own memory";
+  if (!kMeasuresMemory) GTEST_SKIP() << testing_support::kNeedsPlainBuild;
   Index many_empty_files;
   for (int i = 0; i < 7000; ++i) {
     char path[16];
@@ -178,7 +178,7 @@ bool WriteExtent(uint64_t plain_bytes, uint32_t segment_bytes, size_t threads) {
 }
 
 TEST(Memory, WritingTakesAFewSegmentsPerThread) {
-  if (!kMeasuresMemory) GTEST_SKIP() << "sanitizers have their own memory";
+  if (!kMeasuresMemory) GTEST_SKIP() << testing_support::kNeedsPlainBuild;
   for (auto [segment_bytes, threads, limit] :
        {std::tuple<uint32_t, size_t, int64_t>{codec::kDefaultSegmentBytes, 2, 16 * kMiB},
         {codec::kMaxSegmentBytes, 2, 80 * kMiB},

@@ -23,6 +23,7 @@ using testing::HasSubstr;
 using testing_support::TemporaryFolder;
 
 constexpr double kPatienceSeconds = 120;
+constexpr char kCannotMount[] = "may not mount: run as root where /dev/fuse can be opened";
 
 bool CanMount() {
   const int fd = ::open("/dev/fuse", O_RDWR | O_CLOEXEC);
@@ -47,7 +48,7 @@ Result<Process> Start(const TemporaryFolder& folder, const std::vector<std::stri
 }
 
 TEST(BenchMount, JsonHasOneObjectPerTestSystemAndState) {
-  if (!CanMount()) GTEST_SKIP() << "needs root and /dev/fuse";
+  if (!CanMount()) GTEST_SKIP() << kCannotMount;
   TemporaryFolder folder;
   auto run = Start(folder, {"--json", "--rounds", "1", "--systems", "fuse,disk", "--tests",
                             "read-1m,copy-backward,pread-4k,direct-1m"});
@@ -78,7 +79,7 @@ TEST(BenchMount, JsonHasOneObjectPerTestSystemAndState) {
 }
 
 TEST(BenchMount, InterruptedTakesMountsAndFilesAway) {
-  if (!CanMount()) GTEST_SKIP() << "needs root and /dev/fuse";
+  if (!CanMount()) GTEST_SKIP() << kCannotMount;
   TemporaryFolder folder;
   auto run = Start(folder, {"--rounds", "1000", "--systems", "fuse", "--tests", "read-1m"});
   ASSERT_TRUE(run.ok()) << run.error().message;
@@ -93,7 +94,7 @@ TEST(BenchMount, InterruptedTakesMountsAndFilesAway) {
 }
 
 TEST(BenchMount, FailureTakesFilesAway) {
-  if (!CanMount()) GTEST_SKIP() << "needs root and /dev/fuse";
+  if (!CanMount()) GTEST_SKIP() << kCannotMount;
   TemporaryFolder folder;
   auto run = Start(folder, {"--systems", "fuse", "--entrofs", "/bin/false"});
   ASSERT_TRUE(run.ok()) << run.error().message;

@@ -23,8 +23,9 @@ using testing_support::TemporaryFolder;
 
 std::string PathOf(const std::string& checkpoint) { return testing_support::DataFolder() + "/" + checkpoint; }
 
-#define SKIP_WITHOUT(checkpoint) \
-  if (!std::filesystem::exists(PathOf(checkpoint))) GTEST_SKIP() << PathOf(checkpoint) << " is not there"
+#define SKIP_WITHOUT(checkpoint)                    \
+  if (!std::filesystem::exists(PathOf(checkpoint))) \
+  GTEST_SKIP() << PathOf(checkpoint) << " is not there: put the sample models into the folder that ENTROFS_DATA names"
 
 class RealCheckpoint : public testing::TestWithParam<const char*> {};
 

@@ -32,7 +32,7 @@ TEST(MountTable, KnowsThisMachine) { EXPECT_TRUE(FindMount("/proc").has_value())
 
 TEST(MountTable, MountsHaveNumbersOfTheirOwn) {
   std::optional<uint64_t> here = MountIdAt("/proc");
-  if (!here) GTEST_SKIP() << "needs Linux 6.8";
+  if (!here) GTEST_SKIP() << "this kernel does not tell the number of a mount: needs Linux 6.8 or newer";
   EXPECT_EQ(MountIdAt("/proc/self"), here);
   EXPECT_NE(MountIdAt("/"), here);
   EXPECT_FALSE(MountIdAt("/no-such-folder").has_value());

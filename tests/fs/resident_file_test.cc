@@ -44,7 +44,7 @@ TEST_F(ResidentFileTest, OnceLoadedTheFileIsNotReadAgain) {
     EXPECT_TRUE(Reads(*file, 1000, 5000));
     EXPECT_TRUE(file->View(0, 10).empty());
     Status reserved = file->Reserve(lock);
-    if (!reserved.ok() && lock) GTEST_SKIP() << "this user may not lock memory";
+    if (!reserved.ok() && lock) GTEST_SKIP() << "this user may not lock memory: run as root or raise `ulimit -l`";
     ASSERT_TRUE(reserved.ok()) << reserved.error().message;
     file->Load();
     ASSERT_TRUE(Becomes([&] { return file->resident_bytes() == kSize; }));

@@ -46,6 +46,9 @@ Sample RandomSample(size_t number) {
       const std::array<uint8_t, 4> widths = {1, 2, 4, 8};
       extent.layout.element_bytes = widths[random() % 4];
       extent.layout.rotate_sign = extent.layout.element_bytes > 1 && random() % 2;
+      extent.layout.delta = !extent.layout.rotate_sign && random() % 3 == 0;
+      // Blocks of 18 bytes: a scale in two planes, the weights in a third.
+      if (random() % 6 == 0) extent.layout = {.block = {{1, 0}, {1, 1}, {16, 2}}};
       extent.kind = static_cast<codec::CodecKind>(random() % 5);
       if (extent.kind == codec::CodecKind::kConstant) extent.kind = codec::CodecKind::kTans;
       extent.plain = testing_support::RandomBytes(elements, random() % 3 ? 20 : 256, random());

@@ -50,10 +50,12 @@ TEST_P(Golden, HasTheHashesOnRecord) {
 
 TEST_P(Golden, IsMadeAgainByteForByte) {
   if (Expected().find(std::string(" zstd ") + ZSTD_versionString() + "\n") == std::string::npos) {
-    GTEST_SKIP() << "made with another version of zstd, which may compress otherwise";
+    GTEST_SKIP() << "the archives on record were made with another libzstd than the " << ZSTD_versionString()
+                 << " here, which may compress otherwise: run where libzstd is the version in expected.txt";
   }
   EXPECT_TRUE(testing_support::Pack(golden().sample) == ArchiveBytes())
-      << "the encoder changed: if that is meant and the archive on record is still read, build the target update-golden";
+      << "the encoder changed: if that is meant and the archive on record is still read, build the target "
+         "update-golden";
 }
 
 INSTANTIATE_TEST_SUITE_P(Archives, Golden, testing::Range<size_t>(0, GoldenSamples().size()), [](const auto& p) {

@@ -28,6 +28,8 @@ constexpr uint32_t kSegment = 128 << 10;
 constexpr size_t kMiB = 1 << 20;
 const std::vector<std::string> kErofs = {"--engine", "erofs"};
 
+constexpr char kNeedsErofs[] = "EROFS over files needs root and Linux 6.15 with EROFS_FS_BACKED_BY_FILE";
+
 // True when the message says that this machine lacks something, and it may well.
 bool IsExcused(const std::string& message) {
   utsname system = {};
@@ -49,7 +51,7 @@ class ErofsTest : public MountTest {
   void MountErofs(const std::vector<SampleFile>& files, const std::vector<std::string>& folders = {}) {
     ASSERT_NO_FATAL_FAILURE(WriteArchive(archive_, files, folders));
     Outcome outcome = MountAgain(kErofs);
-    if (outcome.code != 0 && IsExcused(outcome.output)) GTEST_SKIP() << outcome.output;
+    if (outcome.code != 0 && IsExcused(outcome.output)) GTEST_SKIP() << outcome.output << "; " << kNeedsErofs;
     ASSERT_EQ(outcome.code, 0) << outcome.output;
     ASSERT_EQ(FindMount(mount_point_.string())->type, kErofsType);
   }
@@ -206,7 +208,7 @@ TEST_F(ErofsTest, ACorruptSegmentIsEioAndNeverOtherBytes) {
   ASSERT_NO_FATAL_FAILURE(WriteArchive(archive_, {model}));
   FlipBit(archive_, FindStored(archive_, "model:tensor.4", 5).archive_offset + 30);
   Outcome outcome = MountAgain(kErofs);
-  if (outcome.code != 0 && IsExcused(outcome.output)) GTEST_SKIP() << outcome.output;
+  if (outcome.code != 0 && IsExcused(outcome.output)) GTEST_SKIP() << outcome.output << "; " << kNeedsErofs;
   for (size_t piece : {4 * kMiB, kMiB, size_t{64} << 10, size_t{4096}}) {
     int failed = FailedPieces(Path("model"), content, piece);
     EXPECT_GE(failed, 1) << piece;                                      // and -1 is wrong bytes

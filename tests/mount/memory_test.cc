@@ -57,7 +57,7 @@ class MemoryTest : public MountTest {
 // The page cache of what a process reads is counted for that process; under sanitizers the daemon itself would not fit.
 TEST_F(MemoryTest, AFileOfTwoGigabytesIsReadWithin256Megabytes) {
   std::optional<MemoryGroup> group = MemoryGroup::Make(256 << 20);
-  if (!group) GTEST_SKIP() << "needs to make control groups with a memory limit";
+  if (!group) GTEST_SKIP() << testing_support::kNeedsMemoryGroup;
   constexpr uint64_t kRepetitions = (uint64_t{2} << 30) / kRepeatedBytes;
   ASSERT_NO_FATAL_FAILURE(WriteRepetitiveArchive(archive_, "model", kRepetitions));
   const pid_t user = ::fork();
@@ -77,7 +77,7 @@ TEST_F(MemoryTest, AFileOfTwoGigabytesIsReadWithin256Megabytes) {
 }
 
 TEST_F(MemoryTest, TheDaemonTakesLessThan32MegabytesBesidesItsCache) {
-  if (!kMeasuresMemory) GTEST_SKIP() << "sanitizers take memory of their own";
+  if (!kMeasuresMemory) GTEST_SKIP() << testing_support::kNeedsPlainBuild;
   constexpr uint64_t kRepetitions = (uint64_t{1} << 30) / kRepeatedBytes;
   constexpr uint64_t kCacheBytes = 16 << 20;
   ASSERT_NO_FATAL_FAILURE(WriteRepetitiveArchive(archive_, "model", kRepetitions));
@@ -99,7 +99,8 @@ TEST_F(MemoryTest, AnArchiveInMemoryNeedsItsFileNoMore) {
   for (const char* option : {"--archive-in-memory", "--archive-in-memory=lock"}) {
     ASSERT_NO_FATAL_FAILURE(WriteArchive(archive_, {model}));
     const Outcome mounted = MountAgain({option});
-    if (mounted.output.find("ulimit -l") != std::string::npos) GTEST_SKIP() << "this user may not lock memory";
+    if (mounted.output.find("ulimit -l") != std::string::npos)
+      GTEST_SKIP() << "this user may not lock memory: run as root or raise `ulimit -l`";
     ASSERT_EQ(mounted.code, 0) << mounted.output;
     const uint64_t archive_bytes = std::filesystem::file_size(archive_);
     EXPECT_EQ(WaitForStatus("archive_memory_bytes", archive_bytes), archive_bytes);

@@ -76,7 +76,7 @@ MountTest::~MountTest() {
 
 void MountTest::SetUp() {
   if (::access("/dev/fuse", R_OK | W_OK) != 0)
-    GTEST_SKIP() << "needs /dev/fuse, which this machine does not let us use";
+    GTEST_SKIP() << "may not open /dev/fuse: load the kernel module fuse, give a container --device /dev/fuse";
 }
 
 void MountTest::Mount(const std::vector<SampleFile>& files, const std::vector<std::string>& more_args) {

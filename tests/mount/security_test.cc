@@ -11,6 +11,7 @@
 
 #include "archive/signature.h"
 #include "tests/mount/mount_fixture.h"
+#include "tests/support/sanitizers.h"
 #include "tests/support/test_keys.h"
 
 namespace entrofs::fs {
@@ -48,10 +49,10 @@ class SecurityTest : public MountTest {
 };
 
 TEST_F(SecurityTest, EveryThreadOfARootDaemonKeepsTwoCapabilitiesForGood) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root, whose daemon has something to give up";
-#ifdef __SANITIZE_THREAD__
-  GTEST_SKIP() << "ThreadSanitizer has a thread of its own, from before main";
-#endif
+  if (::geteuid() != 0) GTEST_SKIP() << "an ordinary user's daemon has nothing to give up: run as root";
+  if (testing_support::kUnderThreadSanitizer) {
+    GTEST_SKIP() << "ThreadSanitizer has a thread of its own, from before main: run in another build";
+  }
   Mount({ModelFile("model", 1, 300'000)}, {"--threads", "3"});
   (void)ReadFile(Path("model"));
   const uint64_t kept = uint64_t{1} << CAP_SYS_ADMIN | uint64_t{1} << CAP_DAC_READ_SEARCH;

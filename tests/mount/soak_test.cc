@@ -14,6 +14,7 @@
 
 #include "tests/mount/mount_fixture.h"
 #include "tests/support/memory_group.h"
+#include "tests/support/sanitizers.h"
 
 namespace entrofs::fs {
 namespace {
@@ -63,11 +64,11 @@ void Read(const std::string& path, unsigned seed, Clock::time_point end, const B
 class SoakTest : public MountTest {};
 
 TEST_F(SoakTest, SixtyFourThreadsFaultAtRandomUnderMemoryPressure) {
-#ifdef __SANITIZE_THREAD__
-  GTEST_SKIP() << "what ThreadSanitizer remembers of the readers does not fit their control group";
-#endif
+  if (testing_support::kUnderThreadSanitizer) {
+    GTEST_SKIP() << "what ThreadSanitizer remembers of readers does not fit their control group: run another build";
+  }
   std::optional<testing_support::MemoryGroup> group = testing_support::MemoryGroup::Make(kLimitBytes);
-  if (!group) GTEST_SKIP() << "needs to make control groups with a memory limit";
+  if (!group) GTEST_SKIP() << testing_support::kNeedsMemoryGroup;
   ASSERT_NO_FATAL_FAILURE(WriteRepetitiveArchive(archive_, "model", kRepetitions));
   ASSERT_EQ(MountAgain().code, 0);
   const Bytes expected = RepeatedBytes();

@@ -74,7 +74,8 @@ TEST_F(SystemTest, MountHelperMountsAndIsContentWhenItIsDone) {
 }
 
 TEST(SystemdUnit, PassesSystemdsOwnCheck) {
-  if (std::system("command -v systemd-analyze >/dev/null") != 0) GTEST_SKIP() << "needs systemd-analyze";
+  if (std::system("command -v systemd-analyze >/dev/null") != 0)
+    GTEST_SKIP() << "no systemd-analyze: install the package systemd";
   std::ostringstream unit;
   unit << std::ifstream(std::string(ENTROFS_SOURCE_DIR) + "/systemd/entrofs@.service").rdbuf();
   ASSERT_NE(unit.str().find("/usr/bin/entrofs"), std::string::npos);

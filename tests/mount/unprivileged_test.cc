@@ -30,6 +30,9 @@ constexpr int kWrongBytes = 21;
 constexpr int kUmountFailed = 22;
 constexpr int kSeenByOthers = 23;
 
+constexpr char kMayNotMakeNamespace[] =
+    "may not make a mount namespace and a device node: run as root, a container with --privileged";
+
 // Gives this process a view of its own with a /dev/fuse that everybody may use.
 bool EnterNamespaceWithFuse(const std::filesystem::path& folder) {
   std::filesystem::path node = folder / "fuse";
@@ -46,8 +49,9 @@ class UnprivilegedTest : public MountTest {
   void SetUp() override {
     MountTest::SetUp();
     if (IsSkipped()) return;
-    if (::geteuid() != 0) GTEST_SKIP() << "needs root to become another user";
-    if (std::system("command -v fusermount3 >/dev/null") != 0) GTEST_SKIP() << "needs fusermount3 (package fuse3)";
+    if (::geteuid() != 0) GTEST_SKIP() << "may not become another user: run as root";
+    if (std::system("command -v fusermount3 >/dev/null") != 0)
+      GTEST_SKIP() << "no fusermount3: install the package fuse3";
     // The user must be able to run the program, wherever it was built.
     program_ = folder_.path() / "entrofs";
     std::filesystem::copy_file(std::string(ENTROFS_BIN_DIR) + "/entrofs", program_);
@@ -77,7 +81,7 @@ TEST_F(UnprivilegedTest, AnOrdinaryUserMountsReadsAndUnmounts) {
   }
   int status = 0;
   ASSERT_EQ(::waitpid(user, &status, 0), user);
-  if (WEXITSTATUS(status) == kNoNamespace) GTEST_SKIP() << "needs to make a mount namespace and a device node";
+  if (WEXITSTATUS(status) == kNoNamespace) GTEST_SKIP() << kMayNotMakeNamespace;
   EXPECT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), kAllWell);
 }
@@ -103,7 +107,7 @@ TEST_F(UnprivilegedTest, OthersAndEvenRootCannotSeeAnOrdinaryUsersMount) {
   }
   int status = 0;
   ASSERT_EQ(::waitpid(root, &status, 0), root);
-  if (WEXITSTATUS(status) == kNoNamespace) GTEST_SKIP() << "needs to make a mount namespace and a device node";
+  if (WEXITSTATUS(status) == kNoNamespace) GTEST_SKIP() << kMayNotMakeNamespace;
   EXPECT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), kAllWell);
 }

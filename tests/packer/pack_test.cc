@@ -156,7 +156,7 @@ TEST(Pack, ReportsAFolderThatIsNotThere) {
 }
 
 TEST(Pack, NeedsLittleMemoryHoweverLargeTheTensor) {
-  if (!testing_support::kMeasuresMemory) GTEST_SKIP() << "sanitizers have their own memory";
+  if (!testing_support::kMeasuresMemory) GTEST_SKIP() << testing_support::kNeedsPlainBuild;
   TemporaryFolder folder;
   // A sparse file of 600 MB that holds one tensor.
   constexpr uint64_t kTensorBytes = 600'000'000;

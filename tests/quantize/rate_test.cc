@@ -229,7 +229,8 @@ class RealModel : public testing::Test {
     const char* data = std::getenv("ENTROFS_DATA");
     std::string folder = data != nullptr ? data : std::string(ENTROFS_SOURCE_DIR) + "/../shared/data";
     std::string path = folder + "/gpt-neo-125m-attn/model.safetensors";
-    if (!std::filesystem::exists(path)) GTEST_SKIP() << "needs " << path;
+    if (!std::filesystem::exists(path))
+      GTEST_SKIP() << path << " is not there: put the sample models into the folder that ENTROFS_DATA names";
     Result<std::unique_ptr<RandomAccessFile>> file = OpenForReading(path);
     ASSERT_TRUE(file.ok());
     file_ = std::move(*file);

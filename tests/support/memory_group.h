@@ -6,6 +6,10 @@
 
 namespace entrofs::testing_support {
 
+// Why a test is skipped when Make gives nothing.
+inline constexpr char kNeedsMemoryGroup[] =
+    "may not make a control group with a memory limit: run as root where /sys/fs/cgroup can be written";
+
 // A control group of the kernel with a memory limit, of version 2 or 1. Goes with this object, when nobody is in it.
 class MemoryGroup {
  public:

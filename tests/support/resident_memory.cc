@@ -42,12 +42,6 @@ int64_t GrowthOf(const std::function<bool()>& body) {
 
 }  // namespace
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-const bool kMeasuresMemory = false;
-#else
-const bool kMeasuresMemory = true;
-#endif
-
 int64_t PeakMemoryGrowth(const std::function<bool()>& body) {
   int ends[2];
   if (::pipe(ends) != 0) return -1;
