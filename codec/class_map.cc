@@ -69,6 +69,7 @@ FinishTables MakeFinishTables(const ClassMap& map, bool has_escapes) {
   tables.escape_marker = has_escapes ? map.EscapeMarker() : 0;
   tables.is_zigzag = map.order == ClassMap::Order::kZigzag;
   tables.center = map.center;
+  tables.coded_ranks = static_cast<uint16_t>(map.coded_classes << map.raw_bits);
   return tables;
 }
 

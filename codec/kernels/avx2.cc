@@ -8,15 +8,16 @@
 #include <string.h>
 
 #include "codec/kernels/avx2_encode.h"
+#include "codec/kernels/avx2_finish.h"
 #include "codec/kernels/avx2_lookup.h"
 #include "codec/kernels/kernels.h"
+#include "codec/kernels/prefetch.h"
 #include "codec/kernels/prefix_loop.h"
 
 namespace entrofs::codec {
 namespace {
 
-constexpr size_t kRoundsPerChunk = 8;  // decoded to held bytes before they are finished
-constexpr unsigned kGroups = 2;        // of 32 lanes, one byte register each, two 16-bit registers per plane
+constexpr unsigned kGroups = 2;  // of 32 lanes, one byte register each, two 16-bit registers per plane
 
 // Deals the bytes of a refill to four lanes, by the number each takes (two bits per lane): first two bytes of lane i to
 // bytes 2i and 2i + 1, the third to byte 8 + 2i.
@@ -207,12 +208,15 @@ inline __attribute__((always_inline)) void ShiftLow(Lanes& lanes, unsigned g, co
 }
 
 // Decodes `rounds` rounds to held bytes. False when a round has taken more than main had.
-bool DecodeHeld(const TansTables& tables, size_t rounds, Lanes& lanes_in_memory, StreamCursor& cursor, uint8_t* held) {
+// Meanwhile asks for the memory of as many later rounds of output.
+bool DecodeHeld(const TansTables& tables, size_t rounds, Lanes& lanes_in_memory, StreamCursor& cursor, uint8_t* held,
+                const uint8_t* later) {
   const Lookup<4> base_and_bits(tables.base_and_bits);
   const Lookup<4> held_bytes(tables.held);
   const uint8_t* main = cursor.main;
   Lanes lanes = lanes_in_memory;
   for (size_t round = 0; round < rounds; ++round, held += kRoundBytes) {
+    for (unsigned line = 0; line < kRoundBytes; line += 64) PrefetchLine(later + round * kRoundBytes + line);
     main = Refill(lanes, main);
     __m256i states[kGroups][4];
 #pragma GCC unroll 2
@@ -250,135 +254,19 @@ bool DecodeHeld(const TansTables& tables, size_t rounds, Lanes& lanes_in_memory,
   return true;
 }
 
-// Replaces the markers among `rounds` <= kRoundsPerChunk rounds of held bytes. Without branches for up to three in 64
-// bytes: a patch past the last marker lands on the byte after the 64, which is put back. All markers are found before
-// the first patch, because a vector load would wait for the bytes just written.
-bool PatchEscapes(uint8_t marker_byte, size_t rounds, uint8_t* held, StreamCursor& cursor) {
-  const __m256i marker = _mm256_set1_epi8(static_cast<char>(marker_byte));
-  auto find = [&](const uint8_t* bytes) {
-    return static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(Load(bytes), marker)));
-  };
-  uint64_t found[kRoundsPerChunk * kRoundBytes / 64];
-  for (size_t i = 0; i < rounds * kRoundBytes / 64; ++i) {
-    found[i] = find(held + 64 * i) | static_cast<uint64_t>(find(held + 64 * i + 32)) << 32;
-  }
-  const uint8_t* escapes = cursor.escapes;
-  for (size_t i = 0; i < rounds * kRoundBytes / 64; ++i) {
-    uint8_t* const bytes = held + 64 * i;
-    uint64_t mask = found[i];
-    const int64_t count = _mm_popcnt_u64(mask);
-    const uint8_t after = bytes[64];
-    bytes[_tzcnt_u64(mask)] = escapes[0];
-    mask = _blsr_u64(mask);
-    bytes[_tzcnt_u64(mask)] = escapes[1];
-    mask = _blsr_u64(mask);
-    bytes[_tzcnt_u64(mask)] = escapes[2];
-    mask = _blsr_u64(mask);
-    bytes[64] = after;
-    for (unsigned j = 3; mask != 0; ++j, mask = _blsr_u64(mask)) bytes[_tzcnt_u64(mask)] = escapes[j];
-    escapes += count;
-    if (escapes > cursor.escapes_end) [[unlikely]] {
-      return false;
-    }
-  }
-  cursor.escapes = escapes;
-  return true;
-}
-
-// The raw bits of outputs 32 * v .. 32 * v + 31 of a round, one per byte, merged into `bytes`.
-template <unsigned kRawBits>
-inline __attribute__((always_inline)) __m256i MergeRaw(__m256i bytes, unsigned v, const uint8_t* raw) {
-  constexpr unsigned kCrumbShift = kRawBits & 4 ? 4 : 0;
-  constexpr unsigned kBitShift = kCrumbShift + (kRawBits & 2 ? 2 : 0);
-  const uint8_t* crumbs = raw + (kRawBits & 4 ? kRoundBytes / 2 : 0);
-  const uint8_t* bits = crumbs + (kRawBits & 2 ? kRoundBytes / 4 : 0);
-  if constexpr ((kRawBits & 4) != 0) {
-    __m256i plane = Load(raw + 64 * (v / 4) + 32 * (v % 2));
-    if (v & 2) plane = _mm256_srli_epi16(plane, 4);
-    bytes = _mm256_or_si256(bytes, _mm256_and_si256(plane, _mm256_set1_epi8(15)));
-  }
-  if constexpr ((kRawBits & 2) != 0) {
-    __m256i plane = Load(crumbs + 32 * (v % 2));
-    const unsigned from = 2 * (v / 2);
-    plane = from >= kCrumbShift ? _mm256_srli_epi16(plane, static_cast<int>(from - kCrumbShift))
-                                : _mm256_slli_epi16(plane, static_cast<int>(kCrumbShift - from));
-    bytes = _mm256_or_si256(bytes, _mm256_and_si256(plane, _mm256_set1_epi8(3 << kCrumbShift)));
-  }
-  if constexpr ((kRawBits & 1) != 0) {
-    __m256i plane = Load(bits);
-    plane = v >= kBitShift ? _mm256_srli_epi16(plane, static_cast<int>(v - kBitShift))
-                           : _mm256_slli_epi16(plane, static_cast<int>(kBitShift - v));
-    bytes = _mm256_or_si256(bytes, _mm256_and_si256(plane, _mm256_set1_epi8(1 << kBitShift)));
-  }
-  return bytes;
-}
-
-__m256i ZigzagValues(__m256i rank, __m256i center) {
-  const __m256i one = _mm256_set1_epi8(1);
-  const __m256i sign = _mm256_sub_epi8(_mm256_setzero_si256(), _mm256_and_si256(rank, one));
-  const __m256i half = _mm256_and_si256(_mm256_srli_epi16(rank, 1), _mm256_set1_epi8(127));
-  return _mm256_add_epi8(_mm256_xor_si256(half, sign), center);
-}
-
-template <unsigned kRawBits, bool kZigzag>
-void MergeAndOrder(const FinishTables& tables, size_t rounds, const uint8_t* held, const uint8_t* raw, uint8_t* plain) {
-  const __m256i center = _mm256_set1_epi8(static_cast<char>(tables.center));
-  const Lookup256 value_of_rank(tables.value_of_rank);
-  for (size_t round = 0; round < rounds; ++round) {
-#pragma GCC unroll 8
-    for (unsigned v = 0; v < kRoundBytes / 32; ++v) {
-      const __m256i rank = MergeRaw<kRawBits>(Load(held + 32 * v), v, raw);
-      Store(plain + 32 * v, kZigzag ? ZigzagValues(rank, center) : value_of_rank(rank));
-    }
-    held += kRoundBytes;
-    plain += kRoundBytes;
-    raw += kRoundBytes / 8 * kRawBits;
-  }
-}
-
-using OrderFunction = void (*)(const FinishTables&, size_t, const uint8_t*, const uint8_t*, uint8_t*);
-constexpr OrderFunction kMergeAndOrder[6][2] = {
-    {nullptr, nullptr},
-    {MergeAndOrder<1, false>, MergeAndOrder<1, true>},
-    {MergeAndOrder<2, false>, MergeAndOrder<2, true>},
-    {MergeAndOrder<3, false>, MergeAndOrder<3, true>},
-    {MergeAndOrder<4, false>, MergeAndOrder<4, true>},
-    {MergeAndOrder<5, false>, MergeAndOrder<5, true>},
-};
-
-// Requires: rounds <= kRoundsPerChunk.
-bool FinishChunk(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
-  if (tables.has_escapes && !PatchEscapes(tables.escape_marker, rounds, held, cursor)) return false;
-  if (tables.raw_bits == 0) {
-    memcpy(plain, held, rounds * kRoundBytes);
-  } else {
-    kMergeAndOrder[tables.raw_bits][tables.is_zigzag](tables, rounds, held, cursor.raw, plain);
-    cursor.raw += rounds * (kRoundBytes / 8) * tables.raw_bits;
-  }
-  return true;
-}
-
-bool FinishRounds(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
-  while (rounds > 0) {
-    const size_t chunk = rounds < kRoundsPerChunk ? rounds : kRoundsPerChunk;
-    if (!FinishChunk(tables, chunk, held, cursor, plain)) return false;
-    held += chunk * kRoundBytes;
-    plain += chunk * kRoundBytes;
-    rounds -= chunk;
-  }
-  return true;
-}
-
 bool DecodeTans(const TansTables& tables, size_t rounds, TansLanes& lanes_in_memory, StreamCursor& cursor,
                 uint8_t* plain) {
   if (rounds == 0) return true;
   if (lanes_in_memory.consumed[0] == 32 && !LoadFirstWindows(lanes_in_memory, cursor)) return false;
-  alignas(32) uint8_t held[kRoundsPerChunk * kRoundBytes + kKernelSlackBytes];
+  alignas(32) uint8_t buffer[kAvx2RoundsPerChunk * kRoundBytes + 1];
   Lanes lanes = LoadLanes(lanes_in_memory);
   while (rounds > 0) {
-    const size_t chunk = rounds < kRoundsPerChunk ? rounds : kRoundsPerChunk;
-    if (!DecodeHeld(tables, chunk, lanes, cursor, held)) return false;
-    if (!FinishChunk(tables.finish, chunk, held, cursor, plain)) return false;
+    const size_t chunk = rounds < kAvx2RoundsPerChunk ? rounds : kAvx2RoundsPerChunk;
+    // The last chunk's output may not be written beyond.
+    uint8_t* const held = tables.finish.raw_bits == 0 && chunk < rounds ? plain : buffer;
+    const uint8_t* const later = plain + (rounds >= 2 * chunk ? chunk * kRoundBytes : 0);
+    if (!DecodeHeld(tables, chunk, lanes, cursor, held, later)) return false;
+    if (!FinishChunkAvx2(tables.finish, chunk, held, cursor, plain)) return false;
     plain += chunk * kRoundBytes;
     rounds -= chunk;
   }
@@ -417,6 +305,7 @@ size_t MergePairs(const uint8_t* const* planes, size_t count, uint8_t* plain) {
     if (kRotate) {
       for (__m256i& w : words) w = _mm256_or_si256(_mm256_srli_epi16(w, 1), _mm256_slli_epi16(w, 15));
     }
+    PrefetchOutput(plain + 2 * i, 64);
     Store(plain + 2 * i, words[0]);
     Store(plain + 2 * i + 32, words[1]);
   }
@@ -497,7 +386,7 @@ const Kernels kAvx2Kernels = {
     .decode_tans = DecodeTans,
     .decode_prefix = DecodePrefix,
     .decode_escapes = DecodeEscapes,
-    .finish_rounds = FinishRounds,
+    .finish_rounds = FinishRoundsAvx2,
     .classify = ClassifyAvx2,
     .encode_tans = EncodeTansAvx2,
     .interleave = InterleaveAvx2,

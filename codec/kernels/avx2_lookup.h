@@ -30,21 +30,27 @@ struct Lookup {
     __m256i found = _mm256_shuffle_epi8(part[0], index);
 #pragma GCC unroll 8
     for (unsigned i = 1; i < kParts; ++i) {
-      const __m256i below = _mm256_subs_epi8(index, _mm256_set1_epi8(static_cast<char>(16 * i)));
-      found = _mm256_xor_si256(found, _mm256_shuffle_epi8(part[i], below));
+      index = _mm256_subs_epi8(index, _mm256_set1_epi8(16));
+      found = _mm256_xor_si256(found, _mm256_shuffle_epi8(part[i], index));
     }
     return found;
   }
 };
 
-// A table of 256 bytes.
-struct Lookup256 {
-  Lookup<8> low, high;
-  explicit Lookup256(const uint8_t* table) : low(table), high(table + 128) {}
+// The first 16 * kParts bytes of a table of 256; for other indices it finds anything.
+template <unsigned kParts>
+struct LookupParts {
+  static constexpr bool kHasHigh = kParts > 8;
+  Lookup<kHasHigh ? 8 : kParts> low;
+  Lookup<kHasHigh ? kParts - 8 : 1> high;
+  explicit LookupParts(const uint8_t* table) : low(table), high(table + 128) {}
   inline __attribute__((always_inline)) __m256i operator()(__m256i index) const {
-    return _mm256_xor_si256(low(index), high(_mm256_xor_si256(index, _mm256_set1_epi8(static_cast<char>(0x80)))));
+    const __m256i found = low(index);
+    if constexpr (!kHasHigh) return found;
+    return _mm256_xor_si256(found, high(_mm256_xor_si256(index, _mm256_set1_epi8(static_cast<char>(0x80)))));
   }
 };
+using Lookup256 = LookupParts<16>;
 
 }  // namespace
 }  // namespace entrofs::codec

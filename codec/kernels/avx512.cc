@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "codec/kernels/kernels.h"
+#include "codec/kernels/prefetch.h"
 #include "codec/kernels/prefix_loop.h"
 
 namespace entrofs::codec {
@@ -53,35 +54,36 @@ inline __attribute__((always_inline)) __m512i PatchEscapes(__m512i bytes, __m512
   return patched;
 }
 
-// The raw bits of outputs 64 * v .. 64 * v + 63 of a round, one per byte, merged into `bytes`.
+// The raw bits of outputs 64 * v .. 64 * v + 63 of a round in the low kRawBits bits of each byte: nibbles lowest, then
+// crumbs, then bits. The other bits are anything.
 template <unsigned kRawBits>
-__m512i MergeRaw(__m512i bytes, unsigned v, const uint8_t* raw) {
+inline __attribute__((always_inline)) __m512i RawBits(unsigned v, const uint8_t* raw) {
   constexpr unsigned kCrumbShift = kRawBits & 4 ? 4 : 0;
   constexpr unsigned kBitShift = kCrumbShift + (kRawBits & 2 ? 2 : 0);
+  constexpr int kSelect = 0xca;  // truth table of a ? b : c for vpternlog
   const uint8_t* crumbs = raw + (kRawBits & 4 ? kRoundBytes / 2 : 0);
   const uint8_t* bits = crumbs + (kRawBits & 2 ? kRoundBytes / 4 : 0);
+  __m512i all = _mm512_setzero_si512();
   if constexpr ((kRawBits & 4) != 0) {
-    __m512i plane = Load(raw + 64 * (v / 2));
-    if (v % 2 == 1) plane = _mm512_srli_epi16(plane, 4);
-    bytes = _mm512_ternarylogic_epi64(bytes, plane, _mm512_set1_epi8(15), kOrAnd);
+    all = Load(raw + 64 * (v / 2));
+    if (v % 2 == 1) all = _mm512_srli_epi16(all, 4);
   }
   if constexpr ((kRawBits & 2) != 0) {
     __m512i plane = Load(crumbs);
-    if (2 * v >= kCrumbShift) {
-      plane = _mm512_srli_epi16(plane, 2 * v - kCrumbShift);
-    } else {
-      plane = _mm512_slli_epi16(plane, kCrumbShift - 2 * v);
-    }
-    bytes = _mm512_ternarylogic_epi64(bytes, plane, _mm512_set1_epi8(3 << kCrumbShift), kOrAnd);
+    if (2 * v > kCrumbShift) plane = _mm512_srli_epi16(plane, 2 * v - kCrumbShift);
+    if (2 * v < kCrumbShift) plane = _mm512_slli_epi16(plane, kCrumbShift - 2 * v);
+    all = kCrumbShift == 0 ? plane
+                           : _mm512_ternarylogic_epi64(_mm512_set1_epi8((1 << kCrumbShift) - 1), all, plane, kSelect);
   }
   if constexpr ((kRawBits & 1) != 0) {
     __m512i plane = _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bits)));
     const int64_t low = (2 * v - kBitShift) & 63;
     const int64_t high = (2 * v + 1 - kBitShift) & 63;
     plane = _mm512_rorv_epi64(plane, _mm512_setr_epi64(low, low, low, low, high, high, high, high));
-    bytes = _mm512_ternarylogic_epi64(bytes, plane, _mm512_set1_epi8(1 << kBitShift), kOrAnd);
+    all =
+        kBitShift == 0 ? plane : _mm512_ternarylogic_epi64(_mm512_set1_epi8((1 << kBitShift) - 1), all, plane, kSelect);
   }
-  return bytes;
+  return all;
 }
 
 __m512i LookupBytes(const __m512i* table, __m512i index) {
@@ -90,30 +92,66 @@ __m512i LookupBytes(const __m512i* table, __m512i index) {
   return _mm512_mask_mov_epi8(low, _mm512_movepi8_mask(index), high);
 }
 
-// What finishing needs, in registers.
-template <unsigned kRawBits, bool kEscapes>
+// How held bytes and raw bits become plain bytes, in registers.
+template <unsigned kRawBits>
+struct AnyOrder {
+  __m512i values[4];
+
+  explicit AnyOrder(const FinishTables& tables) {
+    for (unsigned i = 0; i < 4; ++i) values[i] = Load(tables.value_of_rank + 64 * i);
+  }
+  inline __attribute__((always_inline)) __m512i operator()(__m512i held, __m512i raw) const {
+    const __m512i mask = _mm512_set1_epi8((1 << kRawBits) - 1);
+    return LookupBytes(values, _mm512_ternarylogic_epi64(held, raw, mask, kOrAnd));
+  }
+};
+
+// The raw bits give the sign, and what is to be exclusive-ored to half the class, by one lookup that needs no more than
+// their own bits. (Held bytes have no bits below 2 here, so that no bit comes in from a neighbour.)
+template <unsigned kRawBits>
+struct ZigzagOrder {
+  __m512i of_raw;
+  __m512i center;
+
+  explicit ZigzagOrder(const FinishTables& tables) : center(_mm512_set1_epi8(static_cast<char>(tables.center))) {
+    alignas(64) int8_t table[64];
+    for (int i = 0; i < 64; ++i) {
+      const int bits = i % (1 << kRawBits);
+      table[i] = static_cast<int8_t>(bits % 2 == 0 ? bits / 2 : ~(bits / 2));
+    }
+    of_raw = Load(table);
+  }
+  inline __attribute__((always_inline)) __m512i operator()(__m512i held, __m512i raw) const {
+    const __m512i distance = _mm512_xor_si512(_mm512_srli_epi16(held, 1), _mm512_permutexvar_epi8(raw, of_raw));
+    return _mm512_add_epi8(distance, center);
+  }
+};
+
+// Turns held bytes into plain ones.
+template <unsigned kRawBits, bool kEscapes, typename Order>
 struct Finisher {
   __m512i marker;
-  __m512i values[4];
+  Order order;
   const uint8_t* escapes;
   const uint8_t* raw;
 
   Finisher(const FinishTables& tables, const StreamCursor& cursor)
-      : marker(_mm512_set1_epi8(static_cast<char>(tables.escape_marker))), escapes(cursor.escapes), raw(cursor.raw) {
-    for (unsigned i = 0; i < 4; ++i) values[i] = Load(tables.value_of_rank + 64 * i);
-  }
+      : marker(_mm512_set1_epi8(static_cast<char>(tables.escape_marker))),
+        order(tables),
+        escapes(cursor.escapes),
+        raw(cursor.raw) {}
 
   // The plain bytes of held bytes 64 * v .. 64 * v + 63 of a round.
   inline __attribute__((always_inline)) __m512i Finish(__m512i bytes, unsigned v) {
     if constexpr (kEscapes) bytes = PatchEscapes(bytes, marker, escapes);
-    if constexpr (kRawBits > 0) bytes = LookupBytes(values, MergeRaw<kRawBits>(bytes, v, raw));
+    if constexpr (kRawBits > 0) bytes = order(bytes, RawBits<kRawBits>(v, raw));
     return bytes;
   }
   void EndRound() { raw += kRoundBytes / 8 * kRawBits; }
 };
 
 // Decodes `rounds` rounds. False when a round has taken more than main, or escapes, had.
-template <unsigned kRawBits, bool kEscapes>
+template <unsigned kRawBits, bool kEscapes, typename Order>
 bool DecodeRounds(const TansTables& tables, size_t rounds, TansLanes& lanes_in_memory, StreamCursor& cursor,
                   uint8_t* plain) {
   const __m512i bit_count = Load(tables.bit_count);
@@ -124,13 +162,14 @@ bool DecodeRounds(const TansTables& tables, size_t rounds, TansLanes& lanes_in_m
   const __m512i spread_low_byte =
       _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12));
   const __m512i seven = _mm512_set1_epi32(7);
-  Finisher<kRawBits, kEscapes> finisher(tables.finish, cursor);
+  Finisher<kRawBits, kEscapes, Order> finisher(tables.finish, cursor);
   const uint8_t* main = cursor.main;
   Lanes lanes = LoadLanes(lanes_in_memory);
   bool ok = true;
   for (size_t round = 0; round < rounds; ++round, plain += kRoundBytes) {
     _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes, _MM_HINT_T0);
     _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes + 64, _MM_HINT_T0);
+    if (kRawBits > 0 && rounds - round > kPrefetchOutputBytes / kRoundBytes) PrefetchOutput(plain, kRoundBytes);
     __m512i states[kVectors];
 #pragma GCC unroll 4
     for (unsigned v = 0; v < kVectors; ++v) {
@@ -174,9 +213,9 @@ bool DecodeRounds(const TansTables& tables, size_t rounds, TansLanes& lanes_in_m
   return ok;
 }
 
-template <unsigned kRawBits, bool kEscapes>
+template <unsigned kRawBits, bool kEscapes, typename Order>
 bool FinishHeld(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
-  Finisher<kRawBits, kEscapes> finisher(tables, cursor);
+  Finisher<kRawBits, kEscapes, Order> finisher(tables, cursor);
   for (size_t round = 0; round < rounds; ++round, held += kRoundBytes, plain += kRoundBytes) {
 #pragma GCC unroll 4
     for (unsigned v = 0; v < kVectors; ++v) {
@@ -192,24 +231,40 @@ bool FinishHeld(const FinishTables& tables, size_t rounds, uint8_t* held, Stream
   return true;
 }
 
-// By the number of raw bits and whether there are escapes.
-constexpr decltype(&FinishHeld<0, false>) kFinishHeld[6][2] = {
-    {FinishHeld<0, false>, FinishHeld<0, true>}, {FinishHeld<1, false>, FinishHeld<1, true>},
-    {FinishHeld<2, false>, FinishHeld<2, true>}, {FinishHeld<3, false>, FinishHeld<3, true>},
-    {FinishHeld<4, false>, FinishHeld<4, true>}, {FinishHeld<5, false>, FinishHeld<5, true>},
-};
-constexpr decltype(&DecodeRounds<0, false>) kDecodeRounds[6][2] = {
-    {DecodeRounds<0, false>, DecodeRounds<0, true>}, {DecodeRounds<1, false>, DecodeRounds<1, true>},
-    {DecodeRounds<2, false>, DecodeRounds<2, true>}, {DecodeRounds<3, false>, DecodeRounds<3, true>},
-    {DecodeRounds<4, false>, DecodeRounds<4, true>}, {DecodeRounds<5, false>, DecodeRounds<5, true>},
-};
+// The instance for the table: by raw bits, escapes and order.
+using DecodeFunction = decltype(&DecodeRounds<0, false, AnyOrder<0>>);
+template <unsigned kRawBits>
+DecodeFunction ChooseDecodeRounds(const FinishTables& tables) {
+  if (tables.is_zigzag) {
+    return tables.has_escapes ? DecodeRounds<kRawBits, true, ZigzagOrder<kRawBits>>
+                              : DecodeRounds<kRawBits, false, ZigzagOrder<kRawBits>>;
+  }
+  return tables.has_escapes ? DecodeRounds<kRawBits, true, AnyOrder<kRawBits>>
+                            : DecodeRounds<kRawBits, false, AnyOrder<kRawBits>>;
+}
+using FinishFunction = decltype(&FinishHeld<0, false, AnyOrder<0>>);
+template <unsigned kRawBits>
+FinishFunction ChooseFinishHeld(const FinishTables& tables) {
+  if (tables.is_zigzag) {
+    return tables.has_escapes ? FinishHeld<kRawBits, true, ZigzagOrder<kRawBits>>
+                              : FinishHeld<kRawBits, false, ZigzagOrder<kRawBits>>;
+  }
+  return tables.has_escapes ? FinishHeld<kRawBits, true, AnyOrder<kRawBits>>
+                            : FinishHeld<kRawBits, false, AnyOrder<kRawBits>>;
+}
+constexpr decltype(&ChooseDecodeRounds<0>) kChooseDecodeRounds[6] = {ChooseDecodeRounds<0>, ChooseDecodeRounds<1>,
+                                                                     ChooseDecodeRounds<2>, ChooseDecodeRounds<3>,
+                                                                     ChooseDecodeRounds<4>, ChooseDecodeRounds<5>};
+constexpr decltype(&ChooseFinishHeld<0>) kChooseFinishHeld[6] = {ChooseFinishHeld<0>, ChooseFinishHeld<1>,
+                                                                 ChooseFinishHeld<2>, ChooseFinishHeld<3>,
+                                                                 ChooseFinishHeld<4>, ChooseFinishHeld<5>};
 
 bool FinishRounds(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
-  return kFinishHeld[tables.raw_bits][tables.has_escapes](tables, rounds, held, cursor, plain);
+  return kChooseFinishHeld[tables.raw_bits](tables)(tables, rounds, held, cursor, plain);
 }
 
 bool DecodeTans(const TansTables& tables, size_t rounds, TansLanes& lanes, StreamCursor& cursor, uint8_t* plain) {
-  return kDecodeRounds[tables.finish.raw_bits][tables.finish.has_escapes](tables, rounds, lanes, cursor, plain);
+  return kChooseDecodeRounds[tables.finish.raw_bits](tables.finish)(tables, rounds, lanes, cursor, plain);
 }
 
 // Cuts the raw bits of one round of ranks into planes.
@@ -481,6 +536,7 @@ size_t MergeWhole(const uint8_t* const* planes, size_t count, uint8_t* plain) {
       }
     }
     if (kRotate) elements = Rotate<kElementBytes, false>(elements);
+    PrefetchOutput(plain + i * kElementBytes, 64);
     _mm512_storeu_si512(plain + i * kElementBytes, elements);
   }
   return i;

@@ -25,6 +25,7 @@ struct FinishTables {
   bool has_escapes;
   bool is_zigzag;  // value_of_rank is the zigzag around `center`
   uint8_t center;
+  uint16_t coded_ranks;  // ranks from here on only escapes have
 };
 
 struct TansTables {
