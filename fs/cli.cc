@@ -32,6 +32,18 @@ int ExitCodeOf(const Status& status, const Streams& streams) {
   return status.error().code == ErrorCode::kInvalidArgument ? kExitUsage : kExitFailed;
 }
 
+// Help and version are no errors, for CLI11 they are.
+int ExitCodeOf(const CLI::ParseError& error, const CLI::App& app, const Streams& streams) {
+  if (error.get_exit_code() == 0) {
+    app.exit(error, streams.out, streams.err);
+    return kExitOk;
+  }
+  std::string name = app.get_name();
+  for (const CLI::App* command : app.get_subcommands()) name += " " + command->get_name();
+  streams.err << name << ": " << error.what() << "; see " << name << " --help\n";
+  return kExitUsage;
+}
+
 MountOptions DefaultMountOptions() {
   MountOptions options;
   options.allow_other = ::geteuid() == 0;
@@ -164,7 +176,7 @@ int RunEntrofs(std::vector<std::string> args, const Streams& streams) {
     std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
     app.parse(std::move(args));
   } catch (const CLI::ParseError& error) {
-    return app.exit(error, streams.out, streams.err) == 0 ? kExitOk : kExitUsage;
+    return ExitCodeOf(error, app, streams);
   }
   return ExitCodeOf(chosen(streams), streams);
 }
@@ -200,7 +212,7 @@ int RunMountHelper(std::vector<std::string> args, const Streams& streams) {
     std::reverse(args.begin(), args.end());
     app.parse(std::move(args));
   } catch (const CLI::ParseError& error) {
-    return app.exit(error, streams.out, streams.err) == 0 ? kExitOk : kExitUsage;
+    return ExitCodeOf(error, app, streams);
   }
   for (const std::string& text : texts) {
     if (Status status = ApplyMountOptions(text, options); !status) return ExitCodeOf(status, streams);

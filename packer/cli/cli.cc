@@ -1,5 +1,6 @@
 #include "packer/cli/cli.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -76,14 +77,20 @@ void WatchSignals(sigset_t signals) {
   ::kill(::getpid(), signal_number);
 }
 
+// True when standard output is a pipe that nobody reads any more, as after `| head`.
+bool ReaderHasLeft() {
+  pollfd output = {STDOUT_FILENO, POLLOUT, 0};
+  return ::poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0;
+}
+
 }  // namespace
 
 int RunCli(const std::vector<std::string>& args, const Streams& streams) noexcept {
   try {
     const int code = Dispatch(args, streams);
     streams.out.flush();
-    if (code == kOk && !streams.out) return Fail(streams, Error{ErrorCode::kIo, "cannot write to standard output"});
-    return code;
+    if (code != kOk || streams.out) return code;
+    return ReaderHasLeft() ? kFailed : Fail(streams, Error{ErrorCode::kIo, "cannot write to standard output"});
   } catch (const std::bad_alloc&) {
     streams.err << "entro-pack: out of memory\n";
   } catch (const std::exception& e) {

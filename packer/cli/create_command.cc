@@ -50,7 +50,9 @@ constexpr const char* kFooter =
 
 void Describe(CLI::App& app, CreateOptions& options) {
   app.add_option("SRC", options.source, "Checkpoint directory, or .safetensors or .gguf file")->required();
-  app.add_option("-o,--output", options.output, "The archive to write")->required()->type_name("FILE");
+  app.add_option("-o,--output", options.output,
+                 "The archive to write (default: SRC's name with .entro, in this folder)")
+      ->type_name("FILE");
   CLI::Option* quant =
       app.add_option("--quant", options.quant,
                      "none: lossless. Or how to quantize the weights of linear layers, in the forms of\n"
@@ -123,13 +125,22 @@ Result<uint32_t> ParseSegmentSize(const std::string& text) {
   return static_cast<uint32_t>(bytes);
 }
 
+// "./models/llama/" and "llama.safetensors" become "llama.entro" here.
+std::string DefaultOutput(const std::string& source) {
+  std::error_code code;
+  std::filesystem::path path = std::filesystem::weakly_canonical(source, code);
+  if (path.filename().empty()) path = path.parent_path();
+  if (!std::filesystem::is_directory(path, code)) path.replace_extension();
+  return path.filename().string() + ".entro";
+}
+
 // An archive inside the directory it packs would be packed the next time.
 Status CheckOutputPlace(const CreateOptions& options) {
   namespace stdfs = std::filesystem;
   std::error_code code;
   if (stdfs::is_directory(options.output, code)) return Usage(options.output + ": is a directory");
-  const stdfs::path source = stdfs::weakly_canonical(options.source, code);
-  const stdfs::path output = stdfs::weakly_canonical(options.output, code);
+  const stdfs::path source = stdfs::weakly_canonical(stdfs::absolute(options.source, code), code);
+  const stdfs::path output = stdfs::weakly_canonical(stdfs::absolute(options.output, code), code);
   if (source == output) return Usage("-o " + options.output + ": is the source");
   if (!stdfs::is_directory(source, code)) return OkStatus();
   const stdfs::path relative = output.lexically_relative(source);
@@ -141,15 +152,21 @@ std::string SchemeName(const CreateOptions& options) {
   return options.bits_per_weight > 0 || !options.size.empty() ? "rate" : options.quant;
 }
 
-Result<OutputTree> BuildTree(const CreateOptions& options, const PackOptions& pack, ThreadPool& pool) {
-  std::optional<quantize::Scheme> scheme = quantize::ParseScheme(SchemeName(options));
-  if (!scheme && !(options.include.empty() && options.exclude.empty())) {
+// Options that only mean something when weights are quantized.
+Status CheckQuantization(const CreateOptions& options) {
+  if (SchemeName(options) != "none") return OkStatus();
+  if (!(options.include.empty() && options.exclude.empty())) {
     return Usage("--include and --exclude choose what to quantize: they need --quant, --bits-per-weight or --size");
   }
-  if (!scheme && !options.calibration.empty()) {
+  if (!options.calibration.empty()) {
     return Usage("--calibration is about what to quantize: it needs --quant, --bits-per-weight or --size");
   }
-  ENTROFS_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.source));
+  return OkStatus();
+}
+
+Result<OutputTree> BuildTree(const Checkpoint& checkpoint, const CreateOptions& options, const PackOptions& pack,
+                             ThreadPool& pool) {
+  std::optional<quantize::Scheme> scheme = quantize::ParseScheme(SchemeName(options));
   if (!scheme) return LosslessTree(checkpoint);
   quantize::Options quantization;
   quantization.scheme = *scheme;
@@ -168,14 +185,16 @@ Result<OutputTree> BuildTree(const CreateOptions& options, const PackOptions& pa
   return FittedTree(checkpoint, quantization, pack, pool);
 }
 
-void PrintResult(const CreateOptions& options, const OutputTree& tree, const PackResult& result, double seconds,
-                 std::ostream& out) {
-  const uint64_t virtual_bytes = tree.size_bytes();
+void PrintResult(const CreateOptions& options, const Checkpoint& checkpoint, const OutputTree& tree,
+                 const PackResult& result, double seconds, std::ostream& out) {
+  const uint64_t source_bytes = checkpoint.size_bytes();
   const double share =
-      static_cast<double>(result.archive_bytes) / static_cast<double>(std::max<uint64_t>(1, virtual_bytes));
-  out << options.output << ": " << FormatBytes(virtual_bytes) << " in " << tree.files.size() << " files -> "
-      << FormatBytes(result.archive_bytes) << " (" << Decimal(100 * share, 1) << " %) in " << Decimal(seconds, 1)
-      << " s, " << FormatRate(virtual_bytes, seconds) << "\n\n";
+      static_cast<double>(result.archive_bytes) / static_cast<double>(std::max<uint64_t>(1, source_bytes));
+  out << options.output << ": " << FormatBytes(source_bytes) << " in " << checkpoint.files.size()
+      << (checkpoint.files.size() == 1 ? " file -> " : " files -> ") << FormatBytes(result.archive_bytes) << " ("
+      << Decimal(100 * share, 1) << " %";
+  if (tree.size_bytes() != source_bytes) out << "; mounted, it shows " << FormatBytes(tree.size_bytes());
+  out << ") in " << Decimal(seconds, 1) << " s, " << FormatRate(source_bytes, seconds) << "\n\n";
   PrintSummary(result.report, result.archive_bytes, out);
 }
 
@@ -189,10 +208,12 @@ Status Create(const CreateOptions& options, const Streams& streams) {
   pack.verify = options.verify;
   pack.quant = SchemeName(options);
   ENTROFS_ASSIGN_OR_RETURN(pack.segment_bytes, ParseSegmentSize(options.segment_size));
+  ENTROFS_RETURN_IF_ERROR(CheckQuantization(options));
   ENTROFS_RETURN_IF_ERROR(CheckOutputPlace(options));
   const auto start = std::chrono::steady_clock::now();
   ThreadPool pool(ThreadCount(options.threads));
-  ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, BuildTree(options, pack, pool));
+  ENTROFS_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.source));
+  ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, BuildTree(checkpoint, options, pack, pool));
   PrintWarnings(streams, tree.warnings);
   PrintWarnings(streams, tree.loading_warnings);
   Result<PackResult> result = [&] {
@@ -206,7 +227,7 @@ Status Create(const CreateOptions& options, const Streams& streams) {
   if (options.json) {
     streams.out << json;
   } else {
-    PrintResult(options, tree, *result, seconds, streams.out);
+    PrintResult(options, checkpoint, tree, *result, seconds, streams.out);
   }
   return OkStatus();
 }
@@ -218,6 +239,7 @@ int RunCreate(const std::vector<std::string>& args, const Streams& streams) {
   CreateOptions options;
   Describe(app, options);
   if (std::optional<int> code = ParseArguments(app, args, streams)) return *code;
+  if (options.output.empty()) options.output = DefaultOutput(options.source);
   Status status = Create(options, streams);
   return status ? kOk : Fail(streams, status.error());
 }

@@ -49,6 +49,9 @@ class Process {
   pid_t pid_;
 };
 
+// Runs a shell's line with the programs of this build; returns what waitpid tells.
+int Shell(const std::string& line) { return std::system(("PATH='" ENTROFS_BIN_DIR "':\"$PATH\"; " + line).c_str()); }
+
 void SleepFor(double milliseconds) {
   std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(milliseconds));
 }
@@ -79,6 +82,21 @@ class EntroPackProcess : public testing::Test {
   const std::string output_ = (std::filesystem::create_directory(folder_.Path("out")), folder_.Path("out"));
   const std::string archive_ = output_ + "/a.entro";
 };
+
+TEST_F(EntroPackProcess, WithoutOutputTheArchiveIsNamedLikeTheSourceAndLiesHere) {
+  ASSERT_EQ(Shell("cd '" + output_ + "' && entro-pack create ../source/ >../log"), 0);
+  EXPECT_EQ(FilesBeside(), "source.entro ");
+  ASSERT_EQ(Shell("cd '" + output_ + "' && entro-pack create ../source/model.safetensors >../log"), 0);
+  EXPECT_EQ(testing_support::RunEntroPack({"verify", output_ + "/model.entro"}).code, 0);
+  EXPECT_EQ(WEXITSTATUS(Shell("cd '" + source_ + "' && entro-pack create . 2>../log")), 2) << "inside the source";
+}
+
+TEST_F(EntroPackProcess, SaysThatOutputIsFullButNothingWhenItsReaderHasLeft) {
+  EXPECT_EQ(WEXITSTATUS(Shell("entro-pack --help 2>'" + folder_.Path("full") + "' >/dev/full")), 1);
+  EXPECT_NE(std::filesystem::file_size(folder_.Path("full")), 0u);
+  EXPECT_EQ(Shell("(sleep 0.2; entro-pack --help 2>'" + folder_.Path("left") + "') | true"), 0);
+  EXPECT_EQ(std::filesystem::file_size(folder_.Path("left")), 0u);
+}
 
 TEST_F(EntroPackProcess, SignalsRemoveTheUnfinishedArchive) {
   for (int number : {SIGINT, SIGTERM, SIGHUP}) {
