@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <string_view>
 
+#include "codec/codec.h"
+
 namespace entrofs::bench {
 namespace {
 
@@ -32,6 +34,10 @@ int RunBench(const std::vector<std::string>& arguments, std::ostream& out, std::
   if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
     PrintHelp(arguments.empty() ? err : out);
     return arguments.empty() ? 2 : 0;
+  }
+  if (Status kernels = codec::CheckKernelsVariable(); !kernels) {
+    err << "entro-bench: " << kernels.error().message << "\n";
+    return 2;
   }
   for (const Subcommand& subcommand : kSubcommands) {
     if (arguments[0] != subcommand.name) continue;

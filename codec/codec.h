@@ -143,6 +143,9 @@ Status DecodeSegment(const Layout& layout, std::span<const PlaneDecoder> planes,
 std::vector<std::string_view> SupportedKernels();
 // The set in use: the best, or the one named by the environment variable ENTROFS_KERNELS.
 std::string_view ActiveKernels();
+// kInvalidArgument, naming the choices, when that variable is set and names none of them; the best set is in use then.
+// For programs to refuse, before they begin.
+Status CheckKernelsVariable();
 // Changes it for the whole process; kInvalidArgument when unknown or not supported. For tests and benchmarks; not
 // while another thread encodes or decodes.
 Status SelectKernels(std::string_view name);

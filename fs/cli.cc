@@ -7,6 +7,7 @@
 #include <ostream>
 
 #include "base/units.h"
+#include "codec/codec.h"
 #include "fs/mount.h"
 #include "fs/mount_arguments.h"
 #include "fs/mount_table.h"
@@ -115,6 +116,7 @@ Action AddMount(CLI::App& command) {
     if (!arguments->cache_size.empty()) {
       ENTROFS_ASSIGN_OR_RETURN(options.cache_bytes, ParseBytes(arguments->cache_size));
     }
+    ENTROFS_RETURN_IF_ERROR(codec::CheckKernelsVariable());
     return Mount(options);
   };
 }
@@ -218,6 +220,7 @@ int RunMountHelper(std::vector<std::string> args, const Streams& streams) {
     if (Status status = ApplyMountOptions(text, options); !status) return ExitCodeOf(status, streams);
   }
   if (fake || IsMounted(options)) return kExitOk;
+  if (Status kernels = codec::CheckKernelsVariable(); !kernels) return ExitCodeOf(kernels, streams);
   return ExitCodeOf(Mount(options), streams);
 }
 

@@ -65,8 +65,20 @@ const Kernels* FindSet(std::string_view name) {
   return nullptr;
 }
 
+constexpr const char* kVariable = "ENTROFS_KERNELS";
+
+// "`what`: there are no such kernels for this CPU, which runs avx2, scalar"
+Error NoSuchSet(std::string what) {
+  what += ": there are no such kernels for this CPU, which runs ";
+  for (const Kernels& set : SupportedSets()) {
+    if (&set != &SupportedSets().front()) what += ", ";
+    what += set.name;
+  }
+  return Error{ErrorCode::kInvalidArgument, std::move(what)};
+}
+
 const Kernels* InitialSet() {
-  const char* wanted = std::getenv("ENTROFS_KERNELS");
+  const char* wanted = std::getenv(kVariable);
   const Kernels* set = wanted == nullptr ? nullptr : FindSet(wanted);
   return set != nullptr ? set : &SupportedSets().front();
 }
@@ -88,11 +100,15 @@ std::vector<std::string_view> SupportedKernels() {
 
 std::string_view ActiveKernels() { return Active().name; }
 
+Status CheckKernelsVariable() {
+  const char* wanted = std::getenv(kVariable);
+  if (wanted == nullptr || FindSet(wanted) != nullptr) return OkStatus();
+  return NoSuchSet(std::string(kVariable) + "=" + wanted);
+}
+
 Status SelectKernels(std::string_view name) {
   const Kernels* set = FindSet(name);
-  if (set == nullptr) {
-    return Error{ErrorCode::kInvalidArgument, "kernels '" + std::string(name) + "': unknown or not for this CPU"};
-  }
+  if (set == nullptr) return NoSuchSet("kernels '" + std::string(name) + "'");
   Current().store(set, std::memory_order_relaxed);
   return OkStatus();
 }

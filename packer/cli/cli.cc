@@ -9,6 +9,7 @@
 #include <iostream>
 #include <thread>
 
+#include "codec/codec.h"
 #include "packer/cli/command.h"
 #include "packer/unfinished.h"
 
@@ -58,6 +59,10 @@ int Dispatch(const std::vector<std::string>& args, const Streams& streams) {
   if (name == "--version" || name == "-V") {
     streams.out << kVersion << "\n";
     return kOk;
+  }
+  if (Status kernels = codec::CheckKernelsVariable(); !kernels) {
+    streams.err << "entro-pack: " << kernels.error().message << "\n";
+    return kUsage;
   }
   for (const Command& command : kCommands) {
     if (name == command.name) return command.run({args.begin() + 1, args.end()}, streams);

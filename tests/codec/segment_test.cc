@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <random>
 
 #include "codec/codec.h"
@@ -29,6 +30,25 @@ struct Case {
   Layout layout;
   CodecKind kind;
 };
+
+TEST(Kernels, OfTheVariableAreRefusedWhenThereAreNone) {
+  const char* const before = std::getenv("ENTROFS_KERNELS");
+  const std::string kept = before != nullptr ? before : "";
+  ::setenv("ENTROFS_KERNELS", "mmx", 1);
+  const Status refused = CheckKernelsVariable();
+  ::setenv("ENTROFS_KERNELS", "scalar", 1);
+  const Status accepted = CheckKernelsVariable();
+  ::unsetenv("ENTROFS_KERNELS");
+  EXPECT_TRUE(CheckKernelsVariable().ok());
+  if (before != nullptr) ::setenv("ENTROFS_KERNELS", kept.c_str(), 1);
+  EXPECT_TRUE(accepted.ok());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused.error().message.find("ENTROFS_KERNELS=mmx: "), 0u);
+  for (std::string_view kernels : SupportedKernels()) {
+    EXPECT_NE(refused.error().message.find(kernels), std::string::npos) << kernels;
+  }
+}
 
 class EveryLayoutAndKind : public testing::TestWithParam<Case> {};
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <sstream>
 
 #include "tests/fs/test_archive.h"
@@ -56,6 +57,18 @@ TEST(Cli, SenselessCommandLinesExitWithTwo) {
     EXPECT_FALSE(outcome.err.empty());
     EXPECT_TRUE(outcome.out.empty());
   }
+}
+
+TEST(Cli, UnknownKernelsExitWithTwoAndOneLine) {
+  TestFolder folder;
+  const char* const before = std::getenv("ENTROFS_KERNELS");
+  const std::string kept = before != nullptr ? before : "";
+  ::setenv("ENTROFS_KERNELS", "mmx", 1);
+  const Outcome outcome = RunEntrofs({"mount", "x.entro", folder.path().string()});
+  before != nullptr ? ::setenv("ENTROFS_KERNELS", kept.c_str(), 1) : ::unsetenv("ENTROFS_KERNELS");
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_EQ(outcome.err.substr(0, 29), "entrofs: ENTROFS_KERNELS=mmx:");
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
 }
 
 TEST(Cli, FailuresExitWithOneAndOneLine) {
