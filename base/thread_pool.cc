@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdio>
 #include <memory>
+#include <new>
 
 namespace entrofs {
 namespace {
@@ -72,7 +73,11 @@ void ThreadPool::ParallelFor(size_t count, const std::function<void(size_t)>& jo
   if (count == 0) return;
   auto loop = std::make_shared<Loop>(count, job);
   size_t helpers = std::min(count - 1, threads_.size());
-  for (size_t i = 0; i < helpers; ++i) Submit([loop] { loop->Run(); });
+  try {
+    for (size_t i = 0; i < helpers; ++i) Submit([loop] { loop->Run(); });
+  } catch (const std::bad_alloc&) {
+    // Those that were found use `job`, so this must not end before them; the caller does the rest itself.
+  }
   loop->Run();
   std::unique_lock lock(loop->mutex);
   loop->finished.wait(lock, [&] { return loop->done == loop->count; });

@@ -27,10 +27,10 @@ testing_support::Sample TwoFiles() {
   return sample;
 }
 
-std::unique_ptr<VirtualFs> OpenFiles(const Bytes& archive, size_t cache_bytes) {
+std::unique_ptr<VirtualFs> OpenFiles(const Bytes& archive, size_t cache_bytes, size_t threads) {
   auto reader = testing_support::Open(archive);
   EXPECT_TRUE(reader.ok());
-  auto files = VirtualFs::Create(std::move(*reader), {.cache_bytes = cache_bytes, .threads = 1});
+  auto files = VirtualFs::Create(std::move(*reader), {.cache_bytes = cache_bytes, .threads = threads});
   EXPECT_TRUE(files.ok());
   return std::move(*files);
 }
@@ -48,11 +48,12 @@ TEST(AllocationFaults, AFailedAllocationFailsThatReadAndNoOther) {
   const testing_support::Sample sample = TwoFiles();
   const Bytes archive = testing_support::Pack(sample);
   const Bytes content = sample.files[0].Content();
-  for (size_t cache_bytes : {size_t{0}, size_t{1} << 20}) {
+  // With more threads, allocations fail in those of the pool, too.
+  for (auto [cache_bytes, threads] : {std::pair<size_t, size_t>{0, 1}, {1 << 20, 1}, {0, 3}, {1 << 20, 3}}) {
     uint64_t failed = 0;
     for (uint64_t at = 0;; ++at) {
       // Fresh, so that index pages, tables and buffers are loaded while allocations fail.
-      std::unique_ptr<VirtualFs> files = OpenFiles(archive, cache_bytes);
+      std::unique_ptr<VirtualFs> files = OpenFiles(archive, cache_bytes, threads);
       const InodeNumber inode = files->tree().FindChild(kRootInode, "a")->inode;
       bool thrown = false;
       std::optional<ErrorCode> error;
