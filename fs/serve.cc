@@ -63,7 +63,9 @@ Status Serve(FuseContext& context, const std::function<Status()>& bring_up) {
   blocked.reset();
   // Requests wait for the disk now and then, so even one CPU serves two.
   Result<FuseSession::End> end = session->Serve(std::max<size_t>(context.options.threads, 2));
-  if (is_up) (void)sd_notify(0, "STOPPING=1");
+  // A signal may come between the announcement and `is_up`.
+  const bool is_signalled = end.ok() && *end == FuseSession::End::kSignal;
+  if (is_up || is_signalled) (void)sd_notify(0, "STOPPING=1");
   session.reset();  // ends the other thread's question, should it still wait for an answer
   other.join();
   if (!end) return std::move(end.error());
