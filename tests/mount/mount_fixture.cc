@@ -16,7 +16,6 @@
 #include "fs/mount_table.h"
 
 namespace entrofs::fs {
-namespace {
 
 std::string ReadText(const std::filesystem::path& path) {
   std::ifstream file(path);
@@ -25,11 +24,13 @@ std::string ReadText(const std::filesystem::path& path) {
   return text.str();
 }
 
-}  // namespace
-
 pid_t StartEntrofs(const std::vector<std::string>& args, const std::filesystem::path& log) {
   std::vector<std::string> words = {std::string(ENTROFS_BIN_DIR) + "/entrofs"};
   words.insert(words.end(), args.begin(), args.end());
+  return StartProgram(std::move(words), log);
+}
+
+pid_t StartProgram(std::vector<std::string> words, const std::filesystem::path& log) {
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);

@@ -20,8 +20,12 @@ struct Outcome {
 // Runs the entrofs program and waits for it.
 Outcome RunEntrofs(const std::vector<std::string>& args);
 
-// Starts it and does not wait. Output goes to `log`.
+// Starts it, or another program, and does not wait. Output goes to `log`.
 pid_t StartEntrofs(const std::vector<std::string>& args, const std::filesystem::path& log);
+pid_t StartProgram(std::vector<std::string> words, const std::filesystem::path& log);
+
+// All of a file, empty when it is not there.
+std::string ReadText(const std::filesystem::path& path);
 
 // Waits for a process at most `seconds`; true when it ended in time, with its wait status.
 bool WaitFor(pid_t pid, double seconds, int* status);

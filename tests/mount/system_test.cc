@@ -14,11 +14,15 @@
 
 #include "fs/mount_table.h"
 #include "tests/mount/mount_fixture.h"
+#include "tests/support/sanitizers.h"
 
 namespace entrofs::fs {
 namespace {
 
 class SystemTest : public MountTest {};
+
+// Exit code of tests/mount/unit_filter.py where this machine lacks what it needs.
+constexpr int kUnitFilterMisses = 77;
 
 // A socket that stands for systemd's.
 class NotifySocket {
@@ -71,6 +75,39 @@ TEST_F(SystemTest, MountHelperMountsAndIsContentWhenItIsDone) {
   EXPECT_EQ(std::system(command.c_str()), 0);  // `mount -a` once more
   EXPECT_EQ(RunEntrofs({"umount", mount_point_.string()}).code, 0);
   EXPECT_FALSE(FindMount(mount_point_.string()).has_value());
+}
+
+// What systemd would let the daemon do: its unit's filter of system calls, capabilities and limits.
+TEST_F(SystemTest, ServesUnderTheLimitsOfItsUnit) {
+  if (testing_support::kUnderAddressSanitizer || testing_support::kUnderThreadSanitizer) {
+    GTEST_SKIP() << "sanitizers make system calls of their own: run in a build without them";
+  }
+  const std::filesystem::path log = folder_.path() / "log";
+  const auto start = [&](std::vector<std::string> command) {
+    const std::string source = ENTROFS_SOURCE_DIR;
+    command.insert(command.begin(),
+                   {"/usr/bin/python3", source + "/tests/mount/unit_filter.py", source + "/systemd/entrofs@.service"});
+    return StartProgram(std::move(command), log);
+  };
+  int status = -1;
+  ASSERT_TRUE(WaitFor(start({"/bin/true"}), 20, &status)) << ReadText(log);
+  if (WEXITSTATUS(status) == kUnitFilterMisses) {
+    GTEST_SKIP() << "needs root, x86-64, systemd-analyze (package systemd) and unistd_64.h (package linux-libc-dev)";
+  }
+  ASSERT_EQ(status, 0) << ReadText(log);
+  SampleFile model = ModelFile("model", 4, 500'000);
+  WriteArchive(archive_, {model});
+  for (const char* engine : {"engine=fuse", "engine=auto"}) {
+    NotifySocket systemd((folder_.path() / engine).string());
+    pid_t daemon = start({std::string(ENTROFS_BIN_DIR) + "/entrofs", "mount", "-f", "-o", engine, archive_.string(),
+                          mount_point_.string()});
+    EXPECT_EQ(systemd.Receive(), "READY=1") << ReadText(log);
+    EXPECT_EQ(ReadFile(Path("model")), model.Content()) << engine;
+    EXPECT_EQ(RunEntrofs({"status", mount_point_.string()}).code, 0) << engine;
+    ::kill(daemon, SIGTERM);
+    EXPECT_TRUE(WaitFor(daemon, 20, &status)) << engine;
+    EXPECT_EQ(status, 0) << engine;
+  }
 }
 
 TEST(SystemdUnit, PassesSystemdsOwnCheck) {
