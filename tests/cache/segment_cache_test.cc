@@ -54,13 +54,19 @@ TEST(SegmentCache, SecondReaderDecodesNothing) {
 TEST(SegmentCache, EightReadersOneDecode) {
   SegmentCache cache = MakeCache(4);
   CountingDecoder decoder;
+  // Lasts until every reader waits for it or decodes itself.
+  const SegmentCache::Decode slow = [&](MutableByteSpan plain) {
+    Status status = decoder(3)(plain);
+    while (static_cast<uint64_t>(decoder.runs) + cache.counts().joins < 8) std::this_thread::yield();
+    return status;
+  };
   std::latch started(8);
   std::atomic<int> correct{0};
   std::vector<std::thread> readers;
   for (int i = 0; i < 8; ++i) {
     readers.emplace_back([&] {
       started.arrive_and_wait();
-      correct += IsFilled(cache.Get(3, kSize, decoder(3)), 3);
+      correct += IsFilled(cache.Get(3, kSize, slow), 3);
     });
   }
   for (std::thread& reader : readers) reader.join();

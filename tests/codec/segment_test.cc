@@ -137,6 +137,26 @@ TEST_P(EveryKernelSet, SplitsAndMergesPlanesAtEveryLength) {
 INSTANTIATE_TEST_SUITE_P(Codec, EveryKernelSet, testing::ValuesIn(SupportedKernels()),
                          [](const auto& param) { return std::string(param.param); });
 
+// What lies behind the segment is not taken for its planes; AddressSanitizer sees who looks there.
+TEST(DecodeSegment, RefusesPlanesThatAreLongerThanTheSegment) {
+  const std::vector<uint8_t> plain = WeightLike(4096, 1, 60);
+  for (CodecKind kind : {CodecKind::kStored, CodecKind::kConstant, CodecKind::kZstd}) {
+    const PlaneEncoder encoder{kind, nullptr};
+    const PlaneDecoder decoder{kind, nullptr};
+    Scratch scratch;
+    std::vector<uint8_t> stored;
+    EncodeSegment({}, {&encoder, 1}, plain, scratch, stored);
+    for (size_t size : {size_t{4}, size_t{5}, stored.size() / 2, stored.size() - 1}) {
+      std::vector<uint8_t> cut = WithSlack({stored.begin(), stored.begin() + static_cast<ptrdiff_t>(size)});
+      cut.shrink_to_fit();
+      std::vector<uint8_t> back(plain.size());
+      Status status = DecodeSegment({}, {&decoder, 1}, ByteSpan(cut).first(size), scratch, back);
+      ASSERT_FALSE(status.ok()) << size;
+      EXPECT_EQ(status.error().message, "segment: plane longer than the segment") << size;
+    }
+  }
+}
+
 TEST(Layout, RefusesOtherElementSizes) {
   for (uint8_t size : {0, 3, 5, 6, 7, 9, 255}) EXPECT_FALSE(ValidateLayout({size, false}).ok());
   EXPECT_FALSE(ValidateLayout({1, true}).ok());

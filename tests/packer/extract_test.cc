@@ -85,6 +85,19 @@ TEST_F(ExtractTest, LeavesNothingOfABrokenArchive) {
   EXPECT_EQ(folder_.FileCount(), before);
 }
 
+TEST_F(ExtractTest, LeavesNothingOfFilesThatAreNotWhatTheirHashSays) {
+  const std::string sound = ReadFile(archive_);
+  archive::Index index = (*OpenArchive(archive_))->index();
+  index.files[1].hash[0] ^= 1;  // every checksum of a segment is right
+  const testing_support::Bytes bytes(sound.begin(), sound.end());
+  WriteFile(archive_, std::string(AsText(testing_support::WithIndex(bytes, index))));
+  const size_t before = folder_.FileCount();
+  Status status = ExtractTo(folder_.Path("target"));
+  ASSERT_FALSE(status.ok());
+  EXPECT_THAT(status.error().message, HasSubstr("does not match the hash in the index"));
+  EXPECT_EQ(folder_.FileCount(), before);
+}
+
 TEST_F(ExtractTest, RefusesArchivesWhosePathsLeadElsewhere) {
   const testing_support::Bytes archive = testing_support::Pack(testing_support::MixedSample(1));
   auto reader = testing_support::Open(archive);
