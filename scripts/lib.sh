@@ -86,6 +86,36 @@ test_aarch64() {
     run_gtest "$aarch64_seconds" qemu-aarch64 "$root_dir/build/aarch64/bin/codec_test"
 }
 
+# The tests that coverage is measured by; nothing of packer is built for them.
+coverage_tests=(
+  base_test codec_test cache_test archive_test archive_syscall_test archive_allocation_test golden_test fs_test
+  fs_allocation_test mount_test
+)
+
+# test_coverage [CMAKE_ARGUMENT...]: builds and runs them with counters, prints the share of lines run by folder, and
+# fails when a test does or a folder has less than it should. Says so and counts one as skipped without gcovr.
+test_coverage() {
+  local test tests_failed=0 dir=$root_dir/build/coverage excluded=()
+  if ! command -v gcovr >/dev/null; then
+    say "coverage skipped: no gcovr (scripts/install-deps --checks installs it)"
+    skipped_count=$((skipped_count + 1))
+    return 0
+  fi
+  ENTROFS_TARGETS=${coverage_tests[*]} build coverage "$@" || return 1
+  find "$dir" -name '*.gcda' -delete
+  for test in "${coverage_tests[@]}"; do
+    run_gtest 900 "$dir/bin/$test" || tests_failed=1
+  done
+  grep -qw avx512_vbmi2 /proc/cpuinfo || excluded+=(--exclude 'codec/kernels/avx512.cc')
+  grep -qw avx2 /proc/cpuinfo || excluded+=(--exclude 'codec/kernels/avx2.*')
+  mkdir -p "$dir/html"
+  (cd "$root_dir" && gcovr --root . --object-directory "$dir" -j "$(nproc)" "${excluded[@]}" \
+    --filter '(base|codec|archive|cache|fs)/' --exclude '.*/main\.cc' \
+    --json-summary "$dir/summary.json" --html-details "$dir/html/index.html" >&2) || return 1
+  python3 "$root_dir/scripts/coverage-summary" "$dir/summary.json" >&2 || tests_failed=1
+  return "$tests_failed"
+}
+
 # The last line is the plain count; what was skipped has its own line before it.
 print_totals() {
   [ "$skipped_count" -eq 0 ] || say "$skipped_count skipped: what they lack is in their output above"
