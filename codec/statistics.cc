@@ -1,8 +1,8 @@
 // Counting byte values.
 
 #include <algorithm>
-#include <cmath>
 
+#include "base/log2.h"
 #include "codec/codec.h"
 #include "codec/units.h"
 
@@ -53,9 +53,9 @@ double EntropyBits(const Histogram& histogram) {
     if (count == 0) continue;
     double c = static_cast<double>(count);
     total += c;
-    sum += c * std::log2(c);
+    sum += c * Log2(c);
   }
-  return total == 0 ? 0 : total * std::log2(total) - sum;
+  return total == 0 ? 0 : total * Log2(total) - sum;
 }
 
 void CountPlanes(const Layout& layout, ByteSpan plain, std::span<Histogram> histograms) {

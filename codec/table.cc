@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 
+#include "base/log2.h"
 #include "codec/prefix_code.h"
 
 namespace entrofs::codec {
@@ -159,7 +159,7 @@ void EncodeTable::FillValues() {
     if (model.kind == CodecKind::kHuffman) {
       if (model.class_lengths[c] > 0) symbol_bits[c] = class_codes[c] >> 16;
     } else if (auto frequency = std::ranges::count(model.state_class, c); frequency > 0) {
-      symbol_bits[c] = std::log2(static_cast<double>(kStates) / static_cast<double>(frequency));
+      symbol_bits[c] = Log2(static_cast<double>(kStates) / static_cast<double>(frequency));
     }
   }
   classify.raw_bits = static_cast<uint8_t>(map.raw_bits);

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <limits>
+
+#include "base/log2.h"
 
 namespace entrofs::packer {
 namespace {
@@ -254,7 +255,7 @@ std::shared_ptr<const codec::EncodeTable> SharedTables::Find(CodecKind kind, con
     double bits = 0;
     for (size_t value = 0; value < histogram.size(); ++value) {
       if (histogram[value] == 0) continue;
-      bits -= static_cast<double>(histogram[value]) * std::log2(static_cast<double>(cluster.sum[value]) / total);
+      bits -= static_cast<double>(histogram[value]) * Log2(static_cast<double>(cluster.sum[value]) / total);
     }
     if (nearest == nullptr || bits < least) least = bits, nearest = &cluster;
   }
