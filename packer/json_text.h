@@ -7,8 +7,8 @@
 
 namespace entrofs::packer {
 
-// JSON that a stranger wrote, keys in the order of the text. kInvalidArgument when it is not JSON or nests more than
-// 127 levels deep: what works on values recurses.
+// JSON that a stranger wrote, keys in the order of the text; takes time in proportion to its length. kInvalidArgument
+// when it is not JSON or nests more than 127 levels deep: what works on values recurses.
 Result<nlohmann::ordered_json> ParseJsonText(std::string_view text);
 
 }  // namespace entrofs::packer
