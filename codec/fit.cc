@@ -67,9 +67,10 @@ Counts ScaleCounts(const Histogram& histogram) {
 uint64_t XLog(uint64_t count) { return count == 0 ? 0 : count * Log2(count); }
 
 // How many of the 64 states each class gets; none for weight 0. Requires: at most 64 positive weights, one at least.
-std::vector<unsigned> ShareStates(std::span<const uint64_t> weights) {
+using Shares = std::array<unsigned, kMaxClasses>;
+Shares ShareStates(std::span<const uint64_t> weights) {
   const uint64_t total = std::accumulate(weights.begin(), weights.end(), uint64_t{0});
-  std::vector<unsigned> share(weights.size(), 0);
+  Shares share = {};
   unsigned sum = 0;
   for (size_t i = 0; i < weights.size(); ++i) {
     if (weights[i] == 0) continue;
@@ -77,8 +78,10 @@ std::vector<unsigned> ShareStates(std::span<const uint64_t> weights) {
     sum += share[i];
   }
   // What one more state would save each class.
-  std::array<uint64_t, kStates> savings = {};
-  for (size_t i = 0; i < weights.size(); ++i) savings[i] = share[i] == 0 ? 0 : weights[i] * kLogs.step[share[i]];
+  std::array<uint64_t, kMaxClasses> savings;
+  if (sum < kStates) {
+    for (size_t i = 0; i < weights.size(); ++i) savings[i] = share[i] == 0 ? 0 : weights[i] * kLogs.step[share[i]];
+  }
   for (; sum < kStates; ++sum) {
     const auto best = static_cast<size_t>(
         std::max_element(savings.begin(), savings.begin() + static_cast<ptrdiff_t>(weights.size())) - savings.begin());
@@ -100,7 +103,7 @@ std::vector<unsigned> ShareStates(std::span<const uint64_t> weights) {
 }
 
 uint64_t TansCost(std::span<const uint64_t> weights) {
-  std::vector<unsigned> share = ShareStates(weights);
+  const Shares share = ShareStates(weights);
   uint64_t bits = 0;
   for (size_t i = 0; i < weights.size(); ++i) {
     if (weights[i] > 0) bits += weights[i] * (kLogs.of[kStates] - kLogs.of[share[i]]);
@@ -115,6 +118,30 @@ uint64_t PrefixCost(std::span<const uint64_t> weights) {
   return sum << kFraction;
 }
 
+// What a prefix code of any length takes, which PrefixCost cannot beat.
+uint64_t LeastPrefixCost(std::span<const uint64_t> weights) {
+  std::array<uint64_t, kMaxClasses> leaves;
+  size_t leaf_count = 0;
+  for (uint64_t weight : weights) {
+    if (weight > 0) leaves[leaf_count++] = weight;
+  }
+  std::sort(leaves.begin(), leaves.begin() + static_cast<ptrdiff_t>(leaf_count));
+  // Pairs are made in the order of their weights.
+  std::array<uint64_t, kMaxClasses> pairs;
+  size_t leaf = 0, pair = 0, pair_count = 0;
+  auto take_least = [&] {
+    const bool takes_leaf = pair == pair_count || (leaf < leaf_count && leaves[leaf] <= pairs[pair]);
+    return takes_leaf ? leaves[leaf++] : pairs[pair++];
+  };
+  uint64_t sum = 0;
+  while (pair_count + 1 < leaf_count) {
+    const uint64_t first = take_least(), second = take_least();
+    pairs[pair_count++] = first + second;
+    sum += first + second;
+  }
+  return sum << kFraction;
+}
+
 // Puts the states of each class where the decoder's state is likely to be when they are needed: state numbers ascend as
 // the probability of the class at that precision, weight * log2(1 + 1/number), falls.
 std::array<uint8_t, kStates> SpreadStates(std::span<const uint64_t> weights) {
@@ -122,9 +149,9 @@ std::array<uint8_t, kStates> SpreadStates(std::span<const uint64_t> weights) {
     uint64_t key;
     uint8_t class_symbol;
   };
-  std::vector<unsigned> share = ShareStates(weights);
+  const Shares share = ShareStates(weights);
   std::vector<State> states;
-  for (size_t c = 0; c < share.size(); ++c) {
+  for (size_t c = 0; c < weights.size(); ++c) {
     for (unsigned number = share[c]; number < 2 * share[c]; ++number) {
       uint64_t log = Log2((uint64_t{number} + 1) << 24) - Log2(uint64_t{number} << 24);
       states.push_back({weights[c] * log, static_cast<uint8_t>(c)});
@@ -143,30 +170,26 @@ struct Candidate {
   uint64_t cost = std::numeric_limits<uint64_t>::max();
 };
 
-size_t OrderBytes(const ClassMap& map) {
-  switch (map.order) {
+size_t OrderBytes(ClassMap::Order order, unsigned raw_bits, unsigned coded) {
+  switch (order) {
     case ClassMap::Order::kZigzag:
       return 1;
     case ClassMap::Order::kList:
-      return size_t{map.coded_classes} << map.raw_bits;
+      return size_t{coded} << raw_bits;
     case ClassMap::Order::kPairs:
-      return map.nibble_costs.size();
+      return sizeof(ClassMap::nibble_costs);
     case ClassMap::Order::kClasses:
-      return 256 / 8 * (8 - map.raw_bits);
+      return 256 / 8 * (8 - raw_bits);
   }
   return 0;
 }
 
-// `order` with these numbers of raw bits and coded classes. A list becomes a class per value where that is shorter.
-ClassMap WithClasses(const ClassMap& order, unsigned raw_bits, unsigned coded) {
-  ClassMap map = order;
-  map.raw_bits = raw_bits;
-  map.coded_classes = coded;
-  if (order.order == ClassMap::Order::kList && raw_bits > 0) {
-    map.order = ClassMap::Order::kClasses;
-    if ((size_t{coded} << raw_bits) < OrderBytes(map)) map.order = ClassMap::Order::kList;
-  }
-  return map;
+// How `order` is written with these numbers of raw bits and coded classes: a list becomes a class per value where that
+// is shorter.
+ClassMap::Order OrderWithClasses(ClassMap::Order order, unsigned raw_bits, unsigned coded) {
+  if (order != ClassMap::Order::kList || raw_bits == 0) return order;
+  const size_t classes_bytes = OrderBytes(ClassMap::Order::kClasses, raw_bits, coded);
+  return (size_t{coded} << raw_bits) < classes_bytes ? order : ClassMap::Order::kClasses;
 }
 
 // The classes of one number of raw bits, and sums that tell what any number of coded classes costs at least.
@@ -201,15 +224,20 @@ struct Choice {
   uint64_t least = 0;  // what the whole costs at least
 };
 
-Candidate Evaluate(CodecKind kind, const ClassMap& order, const Choice& choice, const ClassSums& sums) {
-  Candidate candidate;
-  candidate.map = WithClasses(order, choice.raw_bits, choice.coded);
-  candidate.weights.assign(sums.counts.begin(), sums.counts.begin() + choice.coded);
-  const uint64_t escapes = sums.beyond[choice.coded];
-  if (choice.coded < sums.counts.size()) candidate.weights.push_back(escapes);
-  candidate.cost = choice.around + XLog(escapes) - sums.beyond_xlog[choice.coded] +
-                   (kind == CodecKind::kTans ? TansCost(candidate.weights) : PrefixCost(candidate.weights));
-  return candidate;
+// The counts of the class symbols.
+std::vector<uint64_t> WeightsOf(const Choice& choice, const ClassSums& sums) {
+  std::vector<uint64_t> weights(sums.counts.begin(), sums.counts.begin() + choice.coded);
+  if (choice.coded < sums.counts.size()) weights.push_back(sums.beyond[choice.coded]);
+  return weights;
+}
+
+// What the choice costs, or something above `limit` when that is more.
+uint64_t CostOf(CodecKind kind, const Choice& choice, const ClassSums& sums, uint64_t limit) {
+  const std::vector<uint64_t> weights = WeightsOf(choice, sums);
+  const uint64_t other = choice.around + XLog(sums.beyond[choice.coded]) - sums.beyond_xlog[choice.coded];
+  if (kind == CodecKind::kTans) return other + TansCost(weights);
+  const uint64_t least = other + LeastPrefixCost(weights);
+  return least > limit ? least : other + PrefixCost(weights);
 }
 
 // The best numbers of raw bits and coded classes; of equally good ones the smaller. Those that promise most are tried
@@ -221,24 +249,38 @@ Candidate FitOrder(CodecKind kind, const ClassMap& order, const Counts& counts) 
     const ClassSums& classes = sums.emplace_back(order, raw_bits, counts);
     const auto most = static_cast<unsigned>(std::min<size_t>(classes.counts.size(), kMaxClasses - 1));
     for (unsigned coded = 1; coded <= most; ++coded) {
-      const uint64_t order_bytes = OrderBytes(WithClasses(order, raw_bits, coded));
+      const uint64_t order_bytes = OrderBytes(OrderWithClasses(order.order, raw_bits, coded), raw_bits, coded);
       const uint64_t around = classes.beyond[coded] * kEscapePenalty + ((classes.total * raw_bits) << kFraction) +
                               ((order_bytes * 8) << kFraction);
       choices.push_back({raw_bits, coded, around, around + classes.perfect});
     }
   }
   std::stable_sort(choices.begin(), choices.end(), [](const Choice& a, const Choice& b) { return a.least < b.least; });
-  Candidate best;
-  std::pair<unsigned, unsigned> best_numbers;
+  uint64_t least_cost = std::numeric_limits<uint64_t>::max();
+  Choice best;
   for (const Choice& choice : choices) {
-    if (choice.least > best.cost) break;
-    Candidate candidate = Evaluate(kind, order, choice, sums[choice.raw_bits]);
-    const std::pair numbers(choice.raw_bits, choice.coded);
-    if (candidate.cost > best.cost || (candidate.cost == best.cost && numbers > best_numbers)) continue;
-    best = std::move(candidate);
-    best_numbers = numbers;
+    if (choice.least > least_cost) break;
+    const uint64_t cost = CostOf(kind, choice, sums[choice.raw_bits], least_cost);
+    if (cost > least_cost) continue;
+    if (cost == least_cost && std::pair(choice.raw_bits, choice.coded) > std::pair(best.raw_bits, best.coded)) continue;
+    least_cost = cost;
+    best = choice;
   }
-  return best;
+  Candidate candidate{order, WeightsOf(best, sums[best.raw_bits]), least_cost};
+  candidate.map.order = OrderWithClasses(order.order, best.raw_bits, best.coded);
+  candidate.map.raw_bits = best.raw_bits;
+  candidate.map.coded_classes = best.coded;
+  return candidate;
+}
+
+ClassMap ListOrder(const Counts& counts) {
+  ClassMap map;
+  map.order = ClassMap::Order::kList;
+  std::iota(map.value_of.begin(), map.value_of.end(), uint8_t{0});
+  std::stable_sort(map.value_of.begin(), map.value_of.end(),
+                   [&](uint8_t a, uint8_t b) { return counts[a] > counts[b]; });
+  map.FillRanks();
+  return map;
 }
 
 ClassMap ZigzagOrder(const Counts& counts) {
@@ -250,11 +292,16 @@ ClassMap ZigzagOrder(const Counts& counts) {
   for (unsigned distance = 0; distance < 256; ++distance) {
     distance_cost[distance] = Log2(map.rank_of[static_cast<uint8_t>(map.center + distance)] + 1);
   }
+  // The most frequent values first, so that a bad centre soon costs more than the best one; of equally good ones the
+  // lowest.
+  const ClassMap by_count = ListOrder(counts);
   uint64_t best_cost = std::numeric_limits<uint64_t>::max();
   for (unsigned center = 0; center < 256; ++center) {
     uint64_t cost = 0;
-    for (unsigned distance = 0; distance < 256; ++distance) {
-      cost += counts[static_cast<uint8_t>(center + distance)] * distance_cost[distance];
+    for (unsigned rank = 0; rank < 256 && cost < best_cost; ++rank) {
+      const uint8_t value = by_count.value_of[rank];
+      if (counts[value] == 0) break;
+      cost += counts[value] * distance_cost[static_cast<uint8_t>(value - center)];
     }
     if (cost < best_cost) {
       best_cost = cost;
@@ -262,16 +309,6 @@ ClassMap ZigzagOrder(const Counts& counts) {
     }
   }
   map.FillOrder();
-  return map;
-}
-
-ClassMap ListOrder(const Counts& counts) {
-  ClassMap map;
-  map.order = ClassMap::Order::kList;
-  std::iota(map.value_of.begin(), map.value_of.end(), uint8_t{0});
-  std::stable_sort(map.value_of.begin(), map.value_of.end(),
-                   [&](uint8_t a, uint8_t b) { return counts[a] > counts[b]; });
-  map.FillRanks();
   return map;
 }
 

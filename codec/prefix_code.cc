@@ -18,7 +18,7 @@ std::vector<uint16_t> SymbolsByWeight(std::span<const uint64_t> weights) {
 // One level of package-merge: what can be bought at this coin size, cheapest first.
 struct Level {
   std::vector<uint64_t> weights;
-  std::vector<bool> is_symbol;  // else a pair of two items of the level before
+  std::vector<uint8_t> is_symbol;  // else a pair of two items of the level before
 };
 
 Level MergeLevel(std::span<const uint64_t> symbol_weights, const Level& before) {
@@ -26,12 +26,14 @@ Level MergeLevel(std::span<const uint64_t> symbol_weights, const Level& before) 
   size_t symbol = 0;
   size_t pair = 0;
   const size_t pairs = before.weights.size() / 2;
-  while (symbol < symbol_weights.size() || pair < pairs) {
+  level.weights.resize(symbol_weights.size() + pairs);
+  level.is_symbol.resize(symbol_weights.size() + pairs);
+  for (size_t item = 0; item < level.weights.size(); ++item) {
     uint64_t pair_weight = pair < pairs ? before.weights[2 * pair] + before.weights[2 * pair + 1] : 0;
     bool take_symbol = pair == pairs || (symbol < symbol_weights.size() && symbol_weights[symbol] <= pair_weight);
-    level.weights.push_back(take_symbol ? symbol_weights[symbol++] : pair_weight);
+    level.weights[item] = take_symbol ? symbol_weights[symbol++] : pair_weight;
     if (!take_symbol) ++pair;
-    level.is_symbol.push_back(take_symbol);
+    level.is_symbol[item] = take_symbol;
   }
   return level;
 }
