@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 
+#include "base/bytes.h"
 #include "base/log2.h"
 
 namespace entrofs::packer {
@@ -23,8 +24,9 @@ constexpr double kEdgeTolerance = 1.03;
 // What a small plane is.
 constexpr uint64_t kSmallPlaneBytes = 32 << 10;
 
-// Bits of a table, roughly.
+// Bits of a table, roughly, and at the least.
 constexpr double kTableBits = 8 * 120;
+constexpr double kLeastTableBits = 8 * 40;
 
 uint64_t CountOf(const Histogram& histogram) {
   uint64_t total = 0;
@@ -65,9 +67,27 @@ struct PlaneChoice {
   double bytes = 0;
 };
 
+// Whether so many runs of eight bytes occur more than once that zstd might gain: shorter ones cost it about as many
+// bits as their bytes cost an entropy coder.
+bool RepeatsItself(ByteSpan bytes) {
+  constexpr size_t kRun = 8;
+  constexpr unsigned kHashBits = 14;
+  constexpr size_t kOneIn = 100;
+  if (bytes.size() < kRun) return true;
+  std::vector<uint64_t> seen(size_t{1} << kHashBits);
+  size_t repeats = 0;
+  for (size_t i = 0; i + kRun <= bytes.size(); ++i) {
+    const auto run = LoadLe<uint64_t>(bytes.data() + i);
+    uint64_t& last = seen[run * 0x9e3779b97f4a7c15u >> (64 - kHashBits)];
+    repeats += last == run;
+    last = run;
+  }
+  return repeats * kOneIn >= bytes.size();
+}
+
 // The bytes of each plane of `sample` under zstd, over those of its order-0 entropy: both of the same bytes, so that a
 // sample that is easier to code than the rest does not speak for zstd.
-std::vector<double> ZstdOverEntropy(const Layout& layout, ByteSpan sample) {
+std::vector<double> ZstdOverEntropy(const Layout& layout, ByteSpan sample, bool is_rounded) {
   const size_t plane_count = layout.plane_count();
   const size_t units = sample.size() / layout.unit_bytes();
   std::vector<Histogram> histograms(plane_count);
@@ -76,6 +96,10 @@ std::vector<double> ZstdOverEntropy(const Layout& layout, ByteSpan sample) {
   codec::Scratch scratch;
   std::vector<uint8_t> out;
   for (size_t p = 0; p < plane_count; ++p) {
+    if (is_rounded && !RepeatsItself(sample)) {
+      ratios.push_back(std::numeric_limits<double>::infinity());
+      continue;
+    }
     std::vector<PlaneEncoder> planes(plane_count);
     auto encoded_bytes = [&] {
       out.clear();
@@ -99,7 +123,8 @@ class Chooser {
   std::pair<Coding, double> ForLayout(const LayoutCounts& counts) const {
     // Without a sample, more than any other choice.
     std::vector<double> zstd_ratios(counts.planes.size(), std::numeric_limits<double>::infinity());
-    if (IsAutomatic(options_.codec) && !sample_.empty()) zstd_ratios = ZstdOverEntropy(counts.layout, sample_);
+    if (IsAutomatic(options_.codec) && !sample_.empty())
+      zstd_ratios = ZstdOverEntropy(counts.layout, sample_, options_.is_rounded);
     Coding coding{counts.layout, {}, counts.EntropyBits()};
     double bytes = 0;
     for (size_t p = 0; p < counts.planes.size(); ++p) {
@@ -144,7 +169,10 @@ class Chooser {
     double shared_bits = std::numeric_limits<double>::infinity(), own_bits = shared_bits;
     if (options_.shared != nullptr) shared = options_.shared->Find(kind, layout, plane, histogram);
     if (shared) shared_bits = codec::EstimateBits(*shared, histogram);
-    if (options_.shared == nullptr || !options_.only_shared) own = codec::BuildTable(kind, histogram);
+    const bool is_own_worse = shared_bits <= codec::EntropyBits(histogram) + kLeastTableBits;
+    if (options_.shared == nullptr || !(options_.only_shared || is_own_worse)) {
+      own = codec::BuildTable(kind, histogram);
+    }
     if (own) {
       own_bits = codec::EstimateBits(*own, histogram) + 8 * static_cast<double>(codec::SerializedTable(*own).size());
     }
@@ -314,6 +342,7 @@ Coding ChooseCoding(const Measurement& measurement, ByteSpan sample, const Codin
                                       [](const PlaneEncoder& plane) { return plane.kind == CodecKind::kStored; });
   // Without coding, planes would only cost time.
   if (all_stored) best.first.layout = Layout{}, best.first.planes.resize(1);
+  best.first.estimated_bytes = best.second;
   return std::move(best.first);
 }
 

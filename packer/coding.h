@@ -36,7 +36,8 @@ std::vector<codec::CodecKind> EntropyCoders(CodecChoice choice, uint64_t plane_b
 struct Coding {
   codec::Layout layout;
   std::vector<codec::PlaneEncoder> planes;
-  double entropy_bits = 0;  // order-0, of the planes
+  double entropy_bits = 0;     // order-0, of the planes
+  double estimated_bytes = 0;  // of streams and tables
 
   // "tans", "stored+tans": the codecs of the planes from the lowest byte up, each named once.
   std::string CodecNames() const;
@@ -77,6 +78,8 @@ struct CodingOptions {
   // `only_shared`, always.
   SharedTables* shared = nullptr;
   bool only_shared = false;
+  // Bytes that are codes of weights we rounded: noise as a rule, on which zstd is tried only where it repeats itself.
+  bool is_rounded = false;
 };
 
 // The layouts worth measuring for elements of `dtype`; of bytes of unknown kind for nullopt.

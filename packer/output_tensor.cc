@@ -5,7 +5,6 @@
 #include <cstring>
 #include <limits>
 
-#include "base/buffer.h"
 #include "packer/quantize/parallel.h"
 
 namespace entrofs::packer {
@@ -78,7 +77,11 @@ Result<std::shared_ptr<const RandomAccessFile>> InMemory(const RandomAccessFile&
 std::shared_ptr<const RandomAccessFile> BytesInMemory(std::vector<uint8_t> bytes) {
   Buffer copy(bytes.size());
   std::copy(bytes.begin(), bytes.end(), copy.data());
-  return std::make_shared<MemoryFile>(std::move(copy));
+  return BufferInMemory(std::move(copy));
+}
+
+std::shared_ptr<const RandomAccessFile> BufferInMemory(Buffer bytes) {
+  return std::make_shared<MemoryFile>(std::move(bytes));
 }
 
 }  // namespace entrofs::packer

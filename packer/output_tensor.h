@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "base/buffer.h"
 #include "base/file.h"
 #include "base/thread_pool.h"
+#include "codec/codec.h"
 #include "packer/tensor.h"
 
 namespace entrofs::packer {
@@ -53,6 +55,8 @@ struct OutputTensor {
   std::optional<QuantizationError> error;
   // The same of the layer's outputs over the inputs of a calibration.
   std::optional<QuantizationError> output_error;
+  // How often each value occurs in `bytes`, where that was found out on the way; null where it was not.
+  std::shared_ptr<const codec::Histogram> byte_counts;
 };
 
 // `count` bytes of `file` from `offset`, as a file of their own; keeps `file` alive. The range must lie inside.
@@ -64,5 +68,6 @@ Result<std::shared_ptr<const RandomAccessFile>> InMemory(const RandomAccessFile&
 
 // Bytes held in memory (scales, headers).
 std::shared_ptr<const RandomAccessFile> BytesInMemory(std::vector<uint8_t> bytes);
+std::shared_ptr<const RandomAccessFile> BufferInMemory(Buffer bytes);
 
 }  // namespace entrofs::packer

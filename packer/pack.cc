@@ -7,6 +7,8 @@
 #include <unordered_map>
 
 #include "archive/archive_writer.h"
+#include "archive/format.h"
+#include "base/hash.h"
 #include "packer/ggml_types.h"
 #include "packer/measure.h"
 #include "packer/small_units.h"
@@ -29,7 +31,13 @@ constexpr uint64_t kMostKeptBytes = 64 << 20;
 // How many of one kind of plane they have at most.
 constexpr size_t kTablesPerBatch = 12;
 constexpr uint64_t kSampleBlockBytes = 64 << 10;
+// Rounded weights are noise, or repeat each other within a few rows.
+constexpr uint64_t kCodesBlockBytes = 16 << 10;
 constexpr size_t kMaxSampleBlocks = 16;
+// What the archive adds to a coded segment: checksum, plane header, place in the index.
+constexpr uint64_t kSegmentBytes = 20;
+// Tables are fitted to so many of the units that are not coded.
+constexpr size_t kFittedUnits = 8;
 // Below this, one zstd frame does as well as anything else for a literal.
 constexpr uint64_t kPlainLiteralBytes = 32 << 10;
 
@@ -49,10 +57,11 @@ std::vector<codec::Layout> LayoutsOf(const Unit& unit) {
   return layouts;
 }
 
-// Evenly spread stretches of whole units of `bytes`, about one in 64; all of them when they are few.
-Result<std::vector<uint8_t>> Sample(const RandomAccessFile& bytes, uint64_t unit_bytes) {
+// Evenly spread stretches of about `block_bytes`, of whole units of `bytes`, one in 64 or more; all of them when they
+// are few.
+Result<std::vector<uint8_t>> Sample(const RandomAccessFile& bytes, uint64_t block_bytes, uint64_t unit_bytes) {
   const uint64_t size = bytes.size();
-  const uint64_t stretch_bytes = std::max(unit_bytes, kSampleBlockBytes / unit_bytes * unit_bytes);
+  const uint64_t stretch_bytes = std::max(unit_bytes, block_bytes / unit_bytes * unit_bytes);
   std::vector<uint8_t> sample;
   if (size <= 4 * stretch_bytes) {
     sample.resize(size);
@@ -96,14 +105,25 @@ class UnkeptFile : public NewFile {
 // Whether the bytes of a unit are made from others when they are read.
 bool IsComputed(const Unit& unit) { return !unit.tensors.empty() && !unit.tensors.front()->scheme.empty(); }
 
+// What measuring bytes of these counts tells: those of equal bytes are equal.
+Measurement AsMeasured(const codec::Histogram& counts) {
+  return {{{codec::Layout{}, {counts}}},
+          Hash64({reinterpret_cast<const uint8_t*>(counts.data()), counts.size() * sizeof(counts[0])})};
+}
+
 // Whether a unit is so small that its tables weigh.
 bool IsSmall(const Unit& unit) { return unit.dtype && unit.bytes->size() <= kMostSharingBytes; }
 
 class Packer {
  public:
-  Packer(const OutputTree& tree, const PackOptions& options, ThreadPool& pool, Progress& progress,
+  Packer(const OutputTree& tree, const PackOptions& options, bool foretells, ThreadPool& pool, Progress& progress,
          std::unique_ptr<NewFile> file)
-      : tree_(tree), options_(options), pool_(pool), progress_(progress), writer_(std::move(file), pool) {
+      : tree_(tree),
+        options_(options),
+        foretells_(foretells),
+        pool_(pool),
+        progress_(progress),
+        writer_(std::move(file), pool) {
     report_.quant = options.quant;
     report_.codec = Name(options.codec);
     report_.tables = options.one_table_per_archive ? "archive" : "tensor";
@@ -119,8 +139,10 @@ class Packer {
       Status status = AddFile(file);
       if (!status) return std::move(status.error()).WithContext(file.path);
     }
+    CountTablesAsStored();
     PackResult result;
     ENTROFS_ASSIGN_OR_RETURN(result.archive_bytes, writer_.Finish(ToJson(report_), Verifier()));
+    result.archive_bytes += foretold_bytes_;
     result.report = std::move(report_);
     return result;
   }
@@ -192,6 +214,12 @@ class Packer {
   Status AddUnit(const PlannedUnit& planned, std::vector<TensorReport>& reports) {
     const Unit& unit = planned.unit;
     if (planned.measurement) return AddUnit(unit, *planned.measurement, *unit.bytes, reports);
+    if (unit.tensors.size() == 1 && unit.tensors.front()->byte_counts) {
+      const Measurement measurement = AsMeasured(*unit.tensors.front()->byte_counts);
+      if (!foretells_) return AddUnit(unit, measurement, *unit.bytes, reports);
+      Foretell(unit, measurement, reports);
+      return OkStatus();
+    }
     std::shared_ptr<const RandomAccessFile> bytes = unit.bytes;
     if (IsComputed(unit) && bytes->size() <= kMostKeptBytes) {
       ENTROFS_ASSIGN_OR_RETURN(bytes, InMemory(*bytes, pool_));
@@ -209,7 +237,7 @@ class Packer {
     auto source = [&bytes](uint64_t offset, MutableByteSpan out) { return bytes.ReadAt(offset, out); };
     ENTROFS_ASSIGN_OR_RETURN(const Written* twin, FindTwin(unit, measurement.fingerprint));
     if (twin != nullptr) {
-      AddToReport(unit, twin->facts, 0, reports);
+      AddToReport(unit, twin->facts, 0, 0, reports);
       return writer_.AddSharedExtent(twin->extent, unit.name, source);
     }
     ENTROFS_ASSIGN_OR_RETURN(Coding coding, Choose(unit, measurement));
@@ -225,20 +253,46 @@ class Packer {
     }
     ENTROFS_ASSIGN_OR_RETURN(Extent extent, writer_.AddExtent(extent_options, source));
     UnitFacts facts{coding.CodecNames(), coding.entropy_bits};
-    AddToReport(unit, facts, extent.stored_bytes + table_bytes, reports);
+    AddToReport(unit, facts, extent.stored_bytes, table_bytes, reports);
     if (unit.bytes->size() >= kLeastSharedBytes) {
       written_.emplace(measurement.fingerprint, Written{std::move(extent), unit.bytes, std::move(facts)});
     }
     return OkStatus();
   }
 
+  // Counts what the unit will take without coding it. What coding adds to entropy is nearly the same for all, so tables
+  // are fitted only to the first few.
+  void Foretell(const Unit& unit, const Measurement& measurement, std::vector<TensorReport>& reports) {
+    const double entropy_bits = measurement.layouts[0].EntropyBits();
+    UnitFacts facts{std::string(codec::Name(codec::CodecKind::kTans)), entropy_bits};
+    double bytes = entropy_bits * foretold_per_entropy_bit_;
+    if (foretold_units_ < kFittedUnits) {
+      const CodingOptions options{options_.codec, options_.segment_bytes, SharesTables(unit) ? &*shared_ : nullptr,
+                                  options_.one_table_per_archive, /*is_rounded=*/true};
+      const Coding coding = ChooseCoding(measurement, {}, options);
+      facts.codec = coding.CodecNames();
+      bytes = coding.estimated_bytes;
+      fitted_bytes_ += bytes;
+      fitted_entropy_bits_ += entropy_bits;
+      if (fitted_entropy_bits_ > 0) foretold_per_entropy_bit_ = fitted_bytes_ / fitted_entropy_bits_;
+    }
+    ++foretold_units_;
+    const uint64_t segments = (unit.bytes->size() + options_.segment_bytes - 1) / options_.segment_bytes;
+    const uint64_t stored = static_cast<uint64_t>(bytes) + segments * kSegmentBytes;
+    foretold_bytes_ += stored;
+    AddToReport(unit, facts, stored, 0, reports);
+  }
+
   Result<Coding> Choose(const Unit& unit, const Measurement& measurement) {
     if (!unit.dtype && unit.bytes->size() < kPlainLiteralBytes && options_.codec != CodecChoice::kStored) {
       return Coding{codec::Layout{}, {{codec::CodecKind::kZstd, nullptr}}, measurement.layouts[0].EntropyBits()};
     }
-    ENTROFS_ASSIGN_OR_RETURN(std::vector<uint8_t> sample, Sample(*unit.bytes, SampleUnitBytes(measurement)));
+    const bool is_rounded = IsComputed(unit) && unit.tensors.front()->weight_count > 0;
+    const uint64_t block_bytes = is_rounded ? kCodesBlockBytes : kSampleBlockBytes;
+    ENTROFS_ASSIGN_OR_RETURN(std::vector<uint8_t> sample,
+                             Sample(*unit.bytes, block_bytes, SampleUnitBytes(measurement)));
     CodingOptions options{options_.codec, options_.segment_bytes, SharesTables(unit) ? &*shared_ : nullptr,
-                          options_.one_table_per_archive};
+                          options_.one_table_per_archive, is_rounded};
     // The choice of a coder is about tensors.
     if (!unit.dtype && options.codec != CodecChoice::kStored && !IsAutomatic(options.codec)) {
       options.codec = CodecChoice::kAuto;
@@ -254,6 +308,7 @@ class Packer {
     if (number == table_count_) {
       ++table_count_;
       bytes += serialized.size();
+      tables_.insert(tables_.end(), serialized.begin(), serialized.end());
     }
     return number;
   }
@@ -268,25 +323,44 @@ class Packer {
     return static_cast<const Written*>(nullptr);
   }
 
-  void AddToReport(const Unit& unit, const UnitFacts& facts, uint64_t archive_bytes,
+  // `table_bytes` come on top of `segment_bytes`.
+  void AddToReport(const Unit& unit, const UnitFacts& facts, uint64_t segment_bytes, uint64_t table_bytes,
                    std::vector<TensorReport>& reports) {
     if (unit.tensors.empty()) {
       report_.other_plain_bytes += unit.bytes->size();
-      report_.other_archive_bytes += archive_bytes;
+      report_.other_archive_bytes += segment_bytes + table_bytes;
+      other_table_bytes_ += table_bytes;
       return;
     }
-    uint64_t rest = archive_bytes;
+    uint64_t segments_left = segment_bytes, tables_left = table_bytes;
     for (const OutputTensor* tensor : unit.tensors) {
+      const bool is_last = tensor == unit.tensors.back();
       const double share = static_cast<double>(tensor->bytes->size()) / static_cast<double>(unit.bytes->size());
+      auto part = [&](uint64_t all, uint64_t& left) {
+        const uint64_t bytes = is_last ? left : static_cast<uint64_t>(static_cast<double>(all) * share);
+        left -= bytes;
+        return bytes;
+      };
       TensorReport report;
       report.name = tensor->name;
       report.codec = facts.codec;
       report.entropy_bits = static_cast<uint64_t>(std::llround(facts.entropy_bits * share));
-      report.archive_bytes =
-          tensor == unit.tensors.back() ? rest : static_cast<uint64_t>(static_cast<double>(archive_bytes) * share);
-      rest -= report.archive_bytes;
+      report.table_bytes = part(table_bytes, tables_left);
+      report.archive_bytes = part(segment_bytes, segments_left) + report.table_bytes;
       reports.push_back(std::move(report));
     }
+  }
+
+  // Tables lie in the index, which is compressed: what each was counted for shrinks as all of them do together.
+  void CountTablesAsStored() {
+    if (tables_.empty()) return;
+    const double share =
+        static_cast<double>(archive::CompressBlock(tables_).size()) / static_cast<double>(tables_.size());
+    auto saved = [share](uint64_t table_bytes) {
+      return table_bytes - static_cast<uint64_t>(static_cast<double>(table_bytes) * std::min(share, 1.0));
+    };
+    for (TensorReport& tensor : report_.tensors) tensor.archive_bytes -= saved(tensor.table_bytes);
+    report_.other_archive_bytes -= saved(other_table_bytes_);
   }
 
   // Completes the reports on the tensors of `file` and appends them in the order of the file. Zero-size tensors, which
@@ -324,6 +398,7 @@ class Packer {
 
   const OutputTree& tree_;
   const PackOptions& options_;
+  const bool foretells_;
   ThreadPool& pool_;
   Progress& progress_;
   ArchiveWriter writer_;
@@ -331,6 +406,14 @@ class Packer {
   std::optional<SharedTables> shared_;  // by all of the archive, or by the small tensors planned last
   std::unordered_multimap<uint64_t, Written> written_;
   uint32_t table_count_ = 0;
+  std::vector<uint8_t> tables_;  // one after another
+  uint64_t other_table_bytes_ = 0;
+  // Of what was foretold instead of coded.
+  size_t foretold_units_ = 0;
+  uint64_t foretold_bytes_ = 0;
+  double fitted_bytes_ = 0;
+  double fitted_entropy_bits_ = 0;
+  double foretold_per_entropy_bit_ = 1.0 / 8;
 };
 
 }  // namespace
@@ -338,14 +421,15 @@ class Packer {
 Result<PackResult> Pack(const OutputTree& tree, const std::string& output_path, const PackOptions& options,
                         ThreadPool& pool, Progress& progress) {
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<NewFile> file, CreateUnfinishedFile(output_path));
-  return Packer(tree, options, pool, progress, std::move(file)).Run();
+  return Packer(tree, options, /*foretells=*/false, pool, progress, std::move(file)).Run();
 }
 
-Result<PackResult> RehearsePacking(const OutputTree& tree, const PackOptions& options, ThreadPool& pool,
-                                   Progress& progress) {
+Result<PackResult> RehearsePacking(const OutputTree& tree, const PackOptions& options, Rehearsal rehearsal,
+                                   ThreadPool& pool, Progress& progress) {
   PackOptions unread = options;
   unread.verify = false;
-  return Packer(tree, unread, pool, progress, std::make_unique<UnkeptFile>()).Run();
+  const bool foretells = rehearsal == Rehearsal::kForetold;
+  return Packer(tree, unread, foretells, pool, progress, std::make_unique<UnkeptFile>()).Run();
 }
 
 }  // namespace entrofs::packer

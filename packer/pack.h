@@ -32,8 +32,13 @@ struct PackResult {
 Result<PackResult> Pack(const OutputTree& tree, const std::string& output_path, const PackOptions& options,
                         ThreadPool& pool, Progress& progress);
 
-// What Pack would make of `tree`, to the byte, without writing it anywhere. options.verify does not count.
-Result<PackResult> RehearsePacking(const OutputTree& tree, const PackOptions& options, ThreadPool& pool,
-                                   Progress& progress);
+enum class Rehearsal {
+  kExact,     // to the byte
+  kForetold,  // tensors whose bytes were counted are not read: their size is foretold to about a thousandth
+};
+
+// What Pack would make of `tree`, without writing it anywhere. options.verify does not count.
+Result<PackResult> RehearsePacking(const OutputTree& tree, const PackOptions& options, Rehearsal rehearsal,
+                                   ThreadPool& pool, Progress& progress);
 
 }  // namespace entrofs::packer

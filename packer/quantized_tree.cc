@@ -33,18 +33,34 @@ Result<std::string> ReadText(const CheckpointFile& file) {
   return text;
 }
 
-class Quantizer {
+}  // namespace
+
+class QuantizedTrees::Quantizer {
  public:
   Quantizer(const Checkpoint& checkpoint, const quantize::Options& options, ThreadPool& pool)
       : checkpoint_(checkpoint), options_(options), pool_(pool) {
     for (const CheckpointFile& file : checkpoint.files) by_path_[file.path] = &file;
   }
 
-  Result<OutputTree> Build() {
+  Result<OutputTree> Build(double bits_per_weight, std::optional<uint64_t> archive_bytes,
+                           quantize::Precision precision) {
     if (checkpoint_.files.size() == 1 && checkpoint_.files[0].gguf) {
       return Error{ErrorCode::kUnsupported, checkpoint_.root + ": GGUF files are packed without loss only"};
     }
-    ENTROFS_RETURN_IF_ERROR(PlanAll());
+    tree_ = {};
+    outputs_.clear();
+    plans_.clear();
+    if (!is_surveyed_) ENTROFS_RETURN_IF_ERROR(SurveyAll());
+    is_surveyed_ = true;
+    for (SurveyedGroup& group : groups_) {
+      Status status = PlanGroup(group, bits_per_weight, archive_bytes, precision);
+      if (!status) return std::move(status.error()).WithContext(group.owners.front()->path);
+    }
+    for (const auto& [folder, plan] : plans_) {
+      if (by_path_.contains(folder + "config.json")) continue;
+      tree_.loading_warnings.push_back((folder.empty() ? checkpoint_.root : folder) +
+                                       ": has no config.json to say how the tensors are quantized");
+    }
     tree_.directories = checkpoint_.directories;
     tree_.warnings.insert(tree_.warnings.end(), checkpoint_.warnings.begin(), checkpoint_.warnings.end());
     for (const CheckpointFile& file : checkpoint_.files) {
@@ -59,7 +75,13 @@ class Quantizer {
   // Safetensors files whose tensors belong together.
   using Group = std::vector<const CheckpointFile*>;
 
-  Status PlanAll() {
+  // One whose tensors were looked at, each in the file `owners` says.
+  struct SurveyedGroup {
+    std::vector<const CheckpointFile*> owners;
+    quantize::Planner planner;
+  };
+
+  Status SurveyAll() {
     ENTROFS_ASSIGN_OR_RETURN(std::vector<Group> groups, FindGroups());
     if (options_.archive_bytes) {
       if (groups.size() > 1) {
@@ -68,13 +90,8 @@ class Quantizer {
       ENTROFS_RETURN_IF_ERROR(EstimateOtherFiles());
     }
     for (const Group& group : groups) {
-      Status status = PlanGroup(group);
+      Status status = SurveyGroup(group);
       if (!status) return std::move(status.error()).WithContext(group.front()->path);
-    }
-    for (const auto& [folder, plan] : plans_) {
-      if (by_path_.contains(folder + "config.json")) continue;
-      tree_.loading_warnings.push_back((folder.empty() ? checkpoint_.root : folder) +
-                                       ": has no config.json to say how the tensors are quantized");
     }
     return OkStatus();
   }
@@ -114,7 +131,7 @@ class Quantizer {
     return groups;
   }
 
-  Status PlanGroup(const Group& group) {
+  Status SurveyGroup(const Group& group) {
     std::vector<OutputTensor> inputs;
     std::vector<const CheckpointFile*> owners;
     for (const CheckpointFile* file : group) {
@@ -123,11 +140,20 @@ class Quantizer {
         owners.push_back(file);
       }
     }
-    ENTROFS_ASSIGN_OR_RETURN(quantize::Plan plan, quantize::PlanQuantization(options_, inputs, pool_));
+    if (inputs.empty()) return OkStatus();
+    ENTROFS_ASSIGN_OR_RETURN(quantize::Planner planner, quantize::Planner::Survey(options_, std::move(inputs), pool_));
+    groups_.push_back({std::move(owners), std::move(planner)});
+    return OkStatus();
+  }
+
+  Status PlanGroup(SurveyedGroup& group, double bits_per_weight, std::optional<uint64_t> archive_bytes,
+                   quantize::Precision precision) {
+    ENTROFS_ASSIGN_OR_RETURN(quantize::Plan plan, group.planner.Make(bits_per_weight, archive_bytes, precision, pool_));
     tree_.warnings.insert(tree_.warnings.end(), plan.warnings.begin(), plan.warnings.end());
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      if (plan.tensors[i].layout) outputs_[owners[i]][inputs[i].name] = plan.tensors[i].outputs;
-      plans_[FolderOf(owners[i]->path)].tensors.push_back(std::move(plan.tensors[i]));
+    for (size_t i = 0; i < group.owners.size(); ++i) {
+      const CheckpointFile* owner = group.owners[i];
+      if (plan.tensors[i].layout) outputs_[owner][group.planner.tensors()[i].name] = plan.tensors[i].outputs;
+      plans_[FolderOf(owner->path)].tensors.push_back(std::move(plan.tensors[i]));
     }
     return OkStatus();
   }
@@ -215,12 +241,22 @@ class Quantizer {
   std::map<const CheckpointFile*, Replacements> outputs_;  // of files that change
   std::map<std::string, quantize::Plan> plans_;            // by folder, of all its files
   OutputTree tree_;
+  bool is_surveyed_ = false;
+  std::vector<SurveyedGroup> groups_;
 };
 
-}  // namespace
+QuantizedTrees::QuantizedTrees(const Checkpoint& checkpoint, const quantize::Options& options, ThreadPool& pool)
+    : quantizer_(std::make_unique<Quantizer>(checkpoint, options, pool)) {}
+QuantizedTrees::~QuantizedTrees() = default;
+
+Result<OutputTree> QuantizedTrees::Make(double bits_per_weight, std::optional<uint64_t> archive_bytes,
+                                        quantize::Precision precision) {
+  return quantizer_->Build(bits_per_weight, archive_bytes, precision);
+}
 
 Result<OutputTree> QuantizedTree(const Checkpoint& checkpoint, const quantize::Options& options, ThreadPool& pool) {
-  return Quantizer(checkpoint, options, pool).Build();
+  return QuantizedTrees(checkpoint, options, pool)
+      .Make(options.bits_per_weight, options.archive_bytes, quantize::Precision::kMeasured);
 }
 
 }  // namespace entrofs::packer

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <memory>
+#include <optional>
+
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "packer/checkpoint.h"
@@ -13,5 +16,19 @@ namespace entrofs::packer {
 // Shards that one index.json lists are planned together, other safetensors files each alone. Reads all matrices, on
 // `pool` and the caller. Errors name file and tensor.
 Result<OutputTree> QuantizedTree(const Checkpoint& checkpoint, const quantize::Options& options, ThreadPool& pool);
+
+// The same for several rates or sizes, the matrices surveyed once. Trees may be used after this is gone.
+class QuantizedTrees {
+ public:
+  // `checkpoint` and `pool` must outlive this.
+  QuantizedTrees(const Checkpoint& checkpoint, const quantize::Options& options, ThreadPool& pool);
+  ~QuantizedTrees();
+
+  Result<OutputTree> Make(double bits_per_weight, std::optional<uint64_t> archive_bytes, quantize::Precision precision);
+
+ private:
+  class Quantizer;
+  std::unique_ptr<Quantizer> quantizer_;
+};
 
 }  // namespace entrofs::packer

@@ -24,6 +24,7 @@ struct TensorReport {
   // Segments with checksums, index pages and tables. Of small tensors stored together, a share by size; 0 for a
   // duplicate of a tensor before it.
   uint64_t archive_bytes = 0;
+  uint64_t table_bytes = 0;   // those of archive_bytes that are tables; known to who packs only
   uint64_t entropy_bits = 0;  // order-0, of the planes the tensor was split into
   uint64_t weight_count = 0;  // 0 for scales and the like
   std::string belongs_to;     // the input tensor

@@ -169,7 +169,7 @@ class Analyzer {
   }
 
   Status Pack(const Trial& trial, const OutputTree& tree) {
-    ENTROFS_ASSIGN_OR_RETURN(PackResult packed, RehearsePacking(tree, PackOptionsFor(trial), pool_, progress_));
+    ENTROFS_ASSIGN_OR_RETURN(PackResult packed, RehearsePacking(tree, PackOptionsFor(trial), Rehearsal::kExact, pool_, progress_));
     analysis_.warnings.insert(analysis_.warnings.end(), tree.warnings.begin(), tree.warnings.end());
     SchemeCosts& costs = analysis_.schemes.emplace_back();
     costs.trial = trial;

@@ -100,7 +100,8 @@ ENTROFS_VECTOR_CLONES void Quantize(const Affine& affine, const float* weights, 
   }
 }
 
-void Dequantize(const Affine& affine, Dtype dtype, const uint8_t* codes, size_t count, float* values) {
+ENTROFS_VECTOR_CLONES void Dequantize(const Affine& affine, Dtype dtype, const uint8_t* codes, size_t count,
+                                      float* values) {
   const int zero_point = affine.zero_point;
   for (size_t i = 0; i < count; ++i) values[i] = static_cast<float>(codes[i] - zero_point) * affine.scale;
   RoundFloats(dtype, values, count);

@@ -36,6 +36,11 @@ bool Calibration::HasHessian(const std::string& weight) const {
   return found != tensors_.end() && found->second.shape.size() == 2;
 }
 
+bool Calibration::HasHessians() const {
+  return std::any_of(tensors_.begin(), tensors_.end(),
+                     [](const auto& tensor) { return tensor.second.shape.size() == 2; });
+}
+
 Result<std::vector<float>> Calibration::Read(const TensorInfo& tensor, uint64_t first, uint64_t count) const {
   const size_t width = ByteWidth(tensor.dtype);
   std::vector<uint8_t> bytes(count * width);

@@ -24,6 +24,8 @@ class Calibration {
 
   bool Knows(const std::string& weight) const { return tensors_.contains(weight); }
   bool HasHessian(const std::string& weight) const;
+  // Whether it has any.
+  bool HasHessians() const;
 
   // The mean square of each input channel. Requires: Knows(weight). An error names the tensor: another number of
   // columns, values that are negative or not finite.

@@ -1,9 +1,13 @@
 #include "packer/quantize/candidate.h"
 
 #include <algorithm>
+#include <memory>
 #include <mutex>
 
+#include "base/buffer.h"
+#include "packer/quantize/float_formats.h"
 #include "packer/quantize/parallel.h"
+#include "packer/quantize/pattern_counts.h"
 #include "packer/quantize/rate.h"
 
 namespace entrofs::packer::quantize {
@@ -12,6 +16,12 @@ namespace {
 // One job's share of a matrix: a multiple of every group size.
 constexpr uint64_t kElementsPerJob = 1 << 20;
 static_assert(kElementsPerJob % kVisitElements == 0);
+
+// Codes of so many weights are kept from being measured until they are packed.
+constexpr uint64_t kMostKeptCodes = 64 << 20;
+
+// Bytes of 16-bit floats read at a time.
+constexpr uint64_t kPatternBytes = 128 << 10;
 
 struct Job {
   Candidate* candidate;
@@ -43,32 +53,86 @@ void VisitRows(const float* weights, size_t count, uint64_t first, uint64_t colu
   }
 }
 
-// Fills the row factors of a job's rows and counts its weights divided by them.
-Result<ValueHistogram> CountValues(const Job& job) {
+// Calls `first` and then `second`, as VisitRows does, for elements [begin, end) of an input: reads them once when they
+// are few, else twice.
+template <typename First, typename Second>
+Status VisitRowsTwice(const OutputTensor& input, uint64_t columns, uint64_t begin, uint64_t end, const First& first,
+                      const Second& second) {
+  auto visitor = [columns](const auto& visit) {
+    return [&visit, columns](const float* weights, size_t count, uint64_t at) {
+      VisitRows(weights, count, at, columns, visit);
+    };
+  };
+  if (end - begin <= kVisitElements) {
+    return VisitWeights(*input.bytes, input.dtype, begin, end, [&](const float* weights, size_t count, uint64_t at) {
+      visitor(first)(weights, count, at);
+      visitor(second)(weights, count, at);
+    });
+  }
+  ENTROFS_RETURN_IF_ERROR(VisitWeights(*input.bytes, input.dtype, begin, end, visitor(first)));
+  return VisitWeights(*input.bytes, input.dtype, begin, end, visitor(second));
+}
+
+// Fills the ranges and factors of a job's rows and counts its weights divided by their row's factor.
+Status SurveyRows(const Job& job, ValueHistogram::Counter& counter) {
   Candidate& candidate = *job.candidate;
   const uint64_t columns = candidate.shape.columns;
-  const uint64_t first_row = job.begin / columns;
-  std::vector<double> energies(job.end / columns - first_row);
-  ENTROFS_RETURN_IF_ERROR(VisitWeights(*candidate.input->bytes, candidate.input->dtype, job.begin, job.end,
-                                       [&](const float* weights, size_t count, uint64_t first) {
-                                         VisitRows(weights, count, first, columns,
-                                                   [&](uint64_t row, const float* piece, size_t size) {
-                                                     energies[row - first_row] += Energy(piece, size);
-                                                   });
-                                       }));
-  for (size_t i = 0; i < energies.size(); ++i) {
-    const double mean_square = energies[i] / static_cast<double>(columns);
-    candidate.row_factors[first_row + i] = static_cast<float>(RowFactor(mean_square / candidate.importance));
+  const uint64_t step = std::max<uint64_t>(1, kVisitElements / columns) * columns;
+  std::vector<double> energies;
+  for (uint64_t begin = job.begin; begin < job.end; begin += step) {
+    const uint64_t end = std::min(begin + step, job.end), first_row = begin / columns;
+    energies.assign((end - begin) / columns, 0);
+    size_t fitted = 0;
+    auto measure = [&](uint64_t row, const float* piece, size_t size) {
+      candidate.ranges[row].Include(piece, size);
+      energies[row - first_row] += Energy(piece, size);
+    };
+    auto count = [&](uint64_t row, const float* piece, size_t size) {
+      for (; fitted <= row - first_row; ++fitted) {
+        const double mean_square = energies[fitted] / static_cast<double>(columns);
+        candidate.row_factors[first_row + fitted] = static_cast<float>(RowFactor(mean_square / candidate.importance));
+      }
+      counter.Add(piece, size, 1 / candidate.row_factors[row]);
+    };
+    ENTROFS_RETURN_IF_ERROR(VisitRowsTwice(*candidate.input, columns, begin, end, measure, count));
   }
-  ValueHistogram::Counter counter;
-  ENTROFS_RETURN_IF_ERROR(VisitWeights(*candidate.input->bytes, candidate.input->dtype, job.begin, job.end,
-                                       [&](const float* weights, size_t count, uint64_t first) {
-                                         VisitRows(weights, count, first, columns,
-                                                   [&](uint64_t row, const float* piece, size_t size) {
-                                                     counter.Add(piece, size, 1 / candidate.row_factors[row]);
-                                                   });
-                                       }));
-  return counter.Finish();
+  return OkStatus();
+}
+
+Status FindRange(const Job& job, Range& whole) {
+  Candidate& candidate = *job.candidate;
+  return VisitWeights(
+      *candidate.input->bytes, candidate.input->dtype, job.begin, job.end,
+      [&](const float* weights, size_t count, uint64_t first) {
+        if (candidate.ranges.size() == 1) return whole.Include(weights, count);
+        VisitRows(weights, count, first, candidate.shape.columns,
+                  [&](uint64_t row, const float* piece, size_t size) { candidate.ranges[row].Include(piece, size); });
+      });
+}
+
+Status CountPatterns(const Job& job, PatternCounts& counts) {
+  Buffer chunk(std::min(kPatternBytes, 2 * (job.end - job.begin)));
+  for (uint64_t offset = 2 * job.begin; offset < 2 * job.end; offset += kPatternBytes) {
+    const MutableByteSpan bytes = chunk.span().first(std::min(kPatternBytes, 2 * job.end - offset));
+    ENTROFS_RETURN_IF_ERROR(job.candidate->input->bytes->ReadAt(offset, bytes));
+    counts.Add(bytes.data(), bytes.size() / 2);
+  }
+  return OkStatus();
+}
+
+// One for each candidate whose codes are to be kept until they are packed, so that weights need not be read again;
+// empty ones for the others.
+std::vector<Buffer> BuffersForCodes(const std::vector<Candidate>& candidates) {
+  std::vector<Buffer> buffers(candidates.size());
+  uint64_t left = kMostKeptCodes;
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    const Candidate& candidate = candidates[i];
+    const uint64_t count = candidate.shape.element_count();
+    if (!candidate.matrix || candidate.is_measured || candidate.matrix->has_codes() || count > left) continue;
+    left -= count;
+    buffers[i] = Buffer(count);
+  }
+  return buffers;
 }
 
 }  // namespace
@@ -79,33 +143,77 @@ Range Candidate::WholeRange() const {
   return whole;
 }
 
+Status MeasureWholeMatrices(const FitMatrix& fit, std::vector<Candidate>& candidates, ThreadPool& pool) {
+  // Of the matrices that are being read.
+  struct Open {
+    size_t jobs_left = 0;
+    std::unique_ptr<PatternCounts> counts;
+  };
+  std::vector<Job> jobs = CutIntoJobs(candidates, /*whole_rows=*/false);
+  std::erase_if(jobs, [](const Job& job) { return ByteWidth(job.candidate->input->dtype) != 2; });
+  std::vector<Open> open(candidates.size());
+  for (const Job& job : jobs) ++open[static_cast<size_t>(job.candidate - candidates.data())].jobs_left;
+  Reused<PatternCounts> idle;
+  std::mutex mutex;  // guards `open`; sums do not depend on the order
+  auto finish = [&](Candidate& candidate, const PatternCounts& counts) {
+    const Dtype dtype = candidate.input->dtype;
+    const PatternCounts::Values weights = counts.ValuesOf(dtype);
+    candidate.ranges = {weights.range()};
+    if (!candidate.ranges[0].finite) return;
+    candidate.error = weights.Measure(fit(candidate.ranges[0], dtype), dtype, candidate.codes);
+    candidate.is_measured = true;
+  };
+  return ParallelForStatus(pool, jobs.size(), [&](size_t i) -> Status {
+    Candidate& candidate = *jobs[i].candidate;
+    std::unique_ptr<PatternCounts> counts = idle.Take();
+    Status status = CountPatterns(jobs[i], *counts);
+    if (!status) return std::move(status.error()).WithContext(candidate.input->name);
+    std::unique_ptr<PatternCounts> whole;
+    {
+      std::lock_guard lock(mutex);
+      Open& all = open[static_cast<size_t>(&candidate - candidates.data())];
+      if (all.counts) {
+        all.counts->Merge(*counts);
+      } else {
+        all.counts = std::move(counts);
+      }
+      if (--all.jobs_left == 0) whole = std::move(all.counts);
+    }
+    if (whole) finish(candidate, *whole);
+    for (std::unique_ptr<PatternCounts>* spent : {&counts, &whole}) {
+      if (!*spent) continue;
+      (*spent)->Clear();
+      idle.Give(std::move(*spent));
+    }
+    return OkStatus();
+  });
+}
+
 Status FindRanges(const FirstPass& pass, std::vector<Candidate>& candidates, ThreadPool& pool) {
+  std::vector<Job> jobs = CutIntoJobs(candidates, /*whole_rows=*/true);
+  std::erase_if(jobs, [](const Job& job) { return !job.candidate->ranges.empty(); });
   for (Candidate& candidate : candidates) {
+    if (!candidate.ranges.empty()) continue;
     candidate.ranges.resize(pass.ranges_per_row(candidate) ? candidate.shape.rows : 1);
     if (pass.count_values) candidate.row_factors.resize(candidate.shape.rows);
   }
-  const std::vector<Job> jobs = CutIntoJobs(candidates, /*whole_rows=*/true);
   std::vector<Range> whole(jobs.size());
+  Reused<ValueHistogram::Counter> counters;
   std::mutex mutex;  // guards the candidates' value histograms, whose sums do not depend on the order
   ENTROFS_RETURN_IF_ERROR(ParallelForStatus(pool, jobs.size(), [&](size_t i) -> Status {
     Candidate& candidate = *jobs[i].candidate;
-    Status status = VisitWeights(
-        *candidate.input->bytes, candidate.input->dtype, jobs[i].begin, jobs[i].end,
-        [&](const float* weights, size_t count, uint64_t first) {
-          if (candidate.ranges.size() == 1) return whole[i].Include(weights, count);
-          VisitRows(weights, count, first, candidate.shape.columns,
-                    [&](uint64_t row, const float* piece, size_t size) { candidate.ranges[row].Include(piece, size); });
-        });
-    if (status && pass.count_values) {
-      Result<ValueHistogram> values = CountValues(jobs[i]);
-      if (values) {
-        std::lock_guard lock(mutex);
-        candidate.values.Merge(*values);
-      } else {
-        status = std::move(values.error());
-      }
+    if (!pass.count_values) {
+      Status status = FindRange(jobs[i], whole[i]);
+      return status ? OkStatus() : Status(std::move(status.error()).WithContext(candidate.input->name));
     }
-    return status ? OkStatus() : Status(std::move(status.error()).WithContext(candidate.input->name));
+    std::unique_ptr<ValueHistogram::Counter> counter = counters.Take();
+    Status status = SurveyRows(jobs[i], *counter);
+    if (!status) return std::move(status.error()).WithContext(candidate.input->name);
+    const ValueHistogram values = counter->Finish();
+    counters.Give(std::move(counter));
+    std::lock_guard lock(mutex);
+    candidate.values.Merge(values);
+    return OkStatus();
   }));
   for (size_t i = 0; i < jobs.size(); ++i) {
     Candidate& candidate = *jobs[i].candidate;
@@ -114,28 +222,33 @@ Status FindRanges(const FirstPass& pass, std::vector<Candidate>& candidates, Thr
   return OkStatus();
 }
 
-Status MeasureErrors(bool count_codes, std::vector<Candidate>& candidates, ThreadPool& pool) {
-  const std::vector<Job> jobs = CutIntoJobs(candidates, /*whole_rows=*/false);
+Status MeasureErrors(std::vector<Candidate>& candidates, ThreadPool& pool) {
+  std::vector<Job> jobs = CutIntoJobs(candidates, /*whole_rows=*/false);
+  std::erase_if(jobs, [](const Job& job) { return !job.candidate->matrix || job.candidate->is_measured; });
   std::vector<QuantizationError> errors(jobs.size());
+  std::vector<Buffer> kept = BuffersForCodes(candidates);
   std::mutex mutex;  // guards the candidates' codes
   for (Candidate& candidate : candidates) {
+    if (candidate.is_measured) continue;
     candidate.error = {};
     candidate.codes = {};
   }
   ENTROFS_RETURN_IF_ERROR(ParallelForStatus(pool, jobs.size(), [&](size_t i) -> Status {
     Candidate& candidate = *jobs[i].candidate;
-    if (!candidate.matrix) return OkStatus();
     codec::Histogram codes{};
-    Result<QuantizationError> error =
-        candidate.matrix->Measure(jobs[i].begin, jobs[i].end, count_codes ? &codes : nullptr);
+    Buffer& keep = kept[static_cast<size_t>(&candidate - candidates.data())];
+    Result<QuantizationError> error = candidate.matrix->Measure(
+        jobs[i].begin, jobs[i].end, codes, keep.size() == 0 ? nullptr : keep.data() + jobs[i].begin);
     if (!error) return std::move(error.error()).WithContext(candidate.input->name);
     errors[i] = *error;
-    if (!count_codes) return OkStatus();
     std::lock_guard lock(mutex);
     for (size_t code = 0; code < codes.size(); ++code) candidate.codes[code] += codes[code];
     return OkStatus();
   }));
   for (size_t i = 0; i < jobs.size(); ++i) jobs[i].candidate->error += errors[i];
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    if (kept[i].size() > 0) candidates[i].matrix = candidates[i].matrix->WithCodes(BufferInMemory(std::move(kept[i])));
+  }
   return OkStatus();
 }
 

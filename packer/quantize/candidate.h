@@ -35,9 +35,10 @@ struct Candidate {
   std::shared_ptr<const QuantizedMatrix> matrix;
   std::optional<Layout> layout;
 
-  // Found by the second pass.
+  // Found by the second pass, or by MeasureWholeMatrices.
   QuantizationError error;
-  codec::Histogram codes{};  // only when asked for
+  codec::Histogram codes{};
+  bool is_measured = false;  // the codes are counted and the error is known
 
   // Of the layer's outputs, where inputs are known.
   std::optional<QuantizationError> output_error;
@@ -46,6 +47,12 @@ struct Candidate {
   Range WholeRange() const;
 };
 
+// Reads every matrix of 16-bit floats just once, for a scheme that gives a matrix one set of parameters: fills its
+// range, and error and codes as of fit(range) where that is finite.
+using FitMatrix = std::function<Affine(const Range& range, Dtype dtype)>;
+Status MeasureWholeMatrices(const FitMatrix& fit, std::vector<Candidate>& candidates, ThreadPool& pool);
+
+// Fills what the others lack.
 struct FirstPass {
   // Whether a matrix gets a range for each row.
   std::function<bool(const Candidate&)> ranges_per_row;
@@ -53,8 +60,9 @@ struct FirstPass {
 };
 Status FindRanges(const FirstPass& pass, std::vector<Candidate>& candidates, ThreadPool& pool);
 
-// Fills the error, and if so asked the codes, of every candidate that has a matrix.
-Status MeasureErrors(bool count_codes, std::vector<Candidate>& candidates, ThreadPool& pool);
+// Fills error and codes of every candidate that has a matrix and is not measured. The first 64 Mi codes are kept: their
+// matrices then do not compute them again.
+Status MeasureErrors(std::vector<Candidate>& candidates, ThreadPool& pool);
 
 // Fills the output errors of candidates with moments, as if inputs were independent of each other.
 Status MeasureOutputErrors(std::vector<Candidate>& candidates, ThreadPool& pool);

@@ -107,4 +107,18 @@ std::vector<OutputTensor> LayOut(const OutputTensor& input, const Layout& layout
   return outputs;
 }
 
+std::shared_ptr<const codec::Histogram> ByteCountsOf(const Layout& layout, const QuantizedMatrix& matrix,
+                                                     const codec::Histogram& codes) {
+  if (matrix.bits() != 8) return nullptr;
+  auto bytes = std::make_shared<codec::Histogram>(codes);
+  if (layout.format == Layout::Format::kNaive) {
+    for (size_t code = 0; code < codes.size(); ++code) (*bytes)[code ^ 0x80] = codes[code];
+    return bytes;
+  }
+  // Rows are filled up to whole words with zeros; GPTQ's matrices have no others.
+  const QuantizedMatrix::Shape& shape = matrix.shape();
+  (*bytes)[0] += shape.rows * (PackedWordsPerRow(matrix) * sizeof(uint32_t) - shape.columns);
+  return bytes;
+}
+
 }  // namespace entrofs::packer::quantize

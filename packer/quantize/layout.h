@@ -15,4 +15,9 @@ namespace entrofs::packer::quantize {
 std::vector<OutputTensor> LayOut(const OutputTensor& input, const Layout& layout,
                                  std::shared_ptr<const QuantizedMatrix> matrix);
 
+// Of the first of these tensors: how often each byte occurs, given how often each code does among the weights. Null
+// when a byte is no single code.
+std::shared_ptr<const codec::Histogram> ByteCountsOf(const Layout& layout, const QuantizedMatrix& matrix,
+                                                     const codec::Histogram& codes);
+
 }  // namespace entrofs::packer::quantize

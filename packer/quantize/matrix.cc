@@ -83,18 +83,26 @@ Status QuantizedMatrix::ReadAffines(uint64_t begin, uint64_t count, Affine* affi
                    });
 }
 
-Result<QuantizationError> QuantizedMatrix::Measure(uint64_t begin, uint64_t end, codec::Histogram* histogram) const {
+Result<QuantizationError> QuantizedMatrix::Measure(uint64_t begin, uint64_t end, codec::Histogram& histogram,
+                                                   uint8_t* codes) const {
   QuantizationError error;
-  std::vector<uint8_t> codes(end - begin);
-  if (codes_) ENTROFS_RETURN_IF_ERROR(codes_->ReadAt(begin, codes));
+  Buffer own(codes == nullptr ? end - begin : 0);
+  const MutableByteSpan all = codes == nullptr ? own.span() : MutableByteSpan(codes, end - begin);
+  if (codes_) ENTROFS_RETURN_IF_ERROR(codes_->ReadAt(begin, all));
   ENTROFS_RETURN_IF_ERROR(
       VisitRuns(begin, end, [&](const Affine& affine, const float* weights, size_t count, uint64_t first) {
-        uint8_t* run_codes = codes.data() + (first - begin);
+        uint8_t* run_codes = all.data() + (first - begin);
         if (!codes_) Quantize(affine, weights, count, run_codes);
         error += MeasureError(affine, dtype_, weights, run_codes, count);
       }));
-  if (histogram != nullptr) codec::CountBytes(codes, *histogram);
+  codec::CountBytes(all, histogram);
   return error;
+}
+
+std::shared_ptr<const QuantizedMatrix> QuantizedMatrix::WithCodes(std::shared_ptr<const RandomAccessFile> codes) const {
+  auto copy = std::make_shared<QuantizedMatrix>(*this);
+  copy->codes_ = std::move(codes);
+  return copy;
 }
 
 }  // namespace entrofs::packer::quantize

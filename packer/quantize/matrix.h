@@ -55,8 +55,13 @@ class QuantizedMatrix {
   // Parameters of runs [begin, begin + count).
   Status ReadAffines(uint64_t begin, uint64_t count, Affine* affines) const;
   // What elements [begin, end) lose; with fitted parameters, begin must start a run and end must end one. Adds the
-  // codes to `histogram` unless it is null. Holds a byte per element.
-  Result<QuantizationError> Measure(uint64_t begin, uint64_t end, codec::Histogram* histogram) const;
+  // codes to `histogram`, and stores them at `codes` unless it is null. Holds a byte per element.
+  Result<QuantizationError> Measure(uint64_t begin, uint64_t end, codec::Histogram& histogram,
+                                    uint8_t* codes = nullptr) const;
+
+  bool has_codes() const { return codes_ != nullptr; }
+  // The same with codes that were read from it, a byte for each element.
+  std::shared_ptr<const QuantizedMatrix> WithCodes(std::shared_ptr<const RandomAccessFile> codes) const;
 
  private:
   // Calls `use(affine, weights, count, first)` for every piece of a run in [begin, end).
@@ -69,7 +74,7 @@ class QuantizedMatrix {
   const int bits_;
   const uint64_t run_length_;
   const std::vector<Affine> affines_;
-  const std::shared_ptr<const RandomAccessFile> codes_;
+  std::shared_ptr<const RandomAccessFile> codes_;
   const Fit fit_;
 };
 

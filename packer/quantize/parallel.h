@@ -2,7 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "base/thread_pool.h"
@@ -30,5 +33,27 @@ inline Status ParallelForStatus(ThreadPool& pool, size_t count, const std::funct
   });
   return status;
 }
+
+// Large objects that jobs use one after another instead of each making its own. Thread-safe.
+template <typename T>
+class Reused {
+ public:
+  // As the job before left it.
+  std::unique_ptr<T> Take() {
+    std::lock_guard lock(mutex_);
+    if (idle_.empty()) return std::make_unique<T>();
+    std::unique_ptr<T> object = std::move(idle_.back());
+    idle_.pop_back();
+    return object;
+  }
+  void Give(std::unique_ptr<T> object) {
+    std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(object));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<T>> idle_;
+};
 
 }  // namespace entrofs::packer::quantize

@@ -27,6 +27,10 @@ constexpr double kMostBits = 8;
 // How far from the bits asked for is worth a warning.
 constexpr double kRateTolerance = 0.005;
 
+bool HasOneRange(Scheme scheme) {
+  return scheme == Scheme::kUint8 || scheme == Scheme::kUint4 || scheme == Scheme::kInt8Tensor;
+}
+
 bool HasRangePerRow(const Options& options, const Candidate& candidate) {
   if (options.scheme == Scheme::kInt8Channel || options.scheme == Scheme::kRate) return true;
   return options.scheme == Scheme::kUint4Group && candidate.shape.columns % options.group_size != 0;
@@ -120,9 +124,9 @@ std::shared_ptr<const QuantizedMatrix> Fit(const Options& options, const Candida
                                            std::move(affines));
 }
 
-// What the quantized weights may take so that the archive has the size asked for.
-Result<double> BitsLeft(const Options& options, const std::vector<Candidate>& candidates,
-                        std::span<const OutputTensor> tensors, ThreadPool& pool) {
+// About what the archive takes for what is not quantized.
+Result<double> KeptBytes(const Options& options, const std::vector<Candidate>& candidates,
+                         std::span<const OutputTensor> tensors, ThreadPool& pool) {
   std::vector<bool> quantized(tensors.size());
   for (const Candidate& candidate : candidates) quantized[candidate.index] = candidate.layout.has_value();
   double kept_bytes = options.other_bytes;
@@ -132,33 +136,16 @@ Result<double> BitsLeft(const Options& options, const std::vector<Candidate>& ca
     if (!bytes) return std::move(bytes.error()).WithContext(tensors[i].name);
     kept_bytes += *bytes;
   }
-  const double left = static_cast<double>(*options.archive_bytes) - kept_bytes;
-  if (left > 0) return 8 * left;
-  return Error{ErrorCode::kInvalidArgument, "a size of " + FormatBytes(*options.archive_bytes) +
-                                                " is too small: what is not quantized takes " +
-                                                FormatBytes(static_cast<uint64_t>(kept_bytes)) + " already"};
+  return kept_bytes;
 }
 
-// Fits steps to the rate or size asked for.
-Status FitRate(const Options& options, std::span<const OutputTensor> tensors, std::vector<Candidate>& candidates,
-               ThreadPool& pool, Plan& plan) {
-  double weights = 0;
-  for (const Candidate& candidate : candidates) {
-    if (candidate.layout) weights += static_cast<double>(candidate.shape.element_count());
-  }
-  double target = options.bits_per_weight * weights;
-  if (options.archive_bytes) {
-    ENTROFS_ASSIGN_OR_RETURN(target, BitsLeft(options, candidates, tensors, pool));
-  }
-  ENTROFS_ASSIGN_OR_RETURN(double bits, FitToRate(target, options.calibration.get(), candidates, pool));
-  if (weights > 0 && std::abs(bits - target) > kRateTolerance * target) {
-    std::array<char, 128> text;
-    std::snprintf(text.data(), text.size(),
-                  "quantized weights take %.3f bits, not %.3f, which 8-bit codes cannot reach", bits / weights,
-                  target / weights);
-    plan.warnings.push_back(text.data());
-  }
-  return OkStatus();
+// What the quantized weights may take so that the archive has the size asked for.
+Result<double> BitsLeft(uint64_t archive_bytes, double kept_bytes) {
+  const double left = static_cast<double>(archive_bytes) - kept_bytes;
+  if (left > 0) return 8 * left;
+  return Error{ErrorCode::kInvalidArgument, "a size of " + FormatBytes(archive_bytes) +
+                                                " is too small: what is not quantized takes " +
+                                                FormatBytes(static_cast<uint64_t>(kept_bytes)) + " already"};
 }
 
 // Gives all candidates with a layout their matrices and error figures.
@@ -166,11 +153,12 @@ Status FitRanges(const Options& options, std::vector<Candidate>& candidates, Thr
   for (Candidate& candidate : candidates) {
     if (candidate.layout) candidate.matrix = Fit(options, candidate);
   }
-  return MeasureErrors(/*count_codes=*/false, candidates, pool);
+  return MeasureErrors(candidates, pool);
 }
 
 // Fills importance and moments of the matrices whose inputs are known; the others count as the geometric mean of these.
-Status ReadCalibration(const Calibration& calibration, std::vector<Candidate>& candidates, Plan& plan) {
+Status ReadCalibration(const Calibration& calibration, std::vector<Candidate>& candidates,
+                       std::vector<std::string>& warnings) {
   double log_sum = 0;
   size_t known = 0;
   for (Candidate& candidate : candidates) {
@@ -191,9 +179,14 @@ Status ReadCalibration(const Calibration& calibration, std::vector<Candidate>& c
   for (Candidate& candidate : candidates) {
     if (!candidate.moments.empty()) continue;
     candidate.importance = Exp2(log_sum / static_cast<double>(known));
-    plan.warnings.push_back(candidate.input->name + ": not in the calibration, counted like the others");
+    warnings.push_back(candidate.input->name + ": not in the calibration, counted like the others");
   }
   return OkStatus();
+}
+
+Status CheckRate(double bits_per_weight) {
+  if (bits_per_weight >= kLeastBits && bits_per_weight <= kMostBits) return OkStatus();
+  return Error{ErrorCode::kInvalidArgument, "bits per weight: must be 0.1 to 8"};
 }
 
 Status CheckOptions(const Options& options) {
@@ -208,10 +201,7 @@ Status CheckOptions(const Options& options) {
                  "the gptq layout holds symmetric codes only: int8-tensor, int8-channel, uint4-group with --symmetric, "
                  "or a rate"};
   }
-  if (!(options.bits_per_weight >= kLeastBits && options.bits_per_weight <= kMostBits)) {
-    return Error{ErrorCode::kInvalidArgument, "bits per weight: must be 0.1 to 8"};
-  }
-  return OkStatus();
+  return CheckRate(options.bits_per_weight);
 }
 
 Status CheckNames(const Plan& plan) {
@@ -243,10 +233,20 @@ std::optional<Scheme> ParseScheme(std::string_view name) {
   return static_cast<Scheme>(found - kSchemeNames.begin());
 }
 
-Result<Plan> PlanQuantization(const Options& options, std::span<const OutputTensor> tensors, ThreadPool& pool) {
-  ENTROFS_RETURN_IF_ERROR(CheckOptions(options));
-  std::vector<bool> selected = SelectTensors(tensors, options.include, options.exclude);
-  std::vector<Candidate> candidates;
+struct Planner::State {
+  Options options;
+  std::vector<OutputTensor> tensors;
+  std::vector<Candidate> candidates;  // with what the survey found out
+  std::vector<std::string> warnings;  // of the survey
+  std::optional<double> kept_bytes;   // what is not quantized, where a size was asked for
+
+  Status Survey(ThreadPool& pool);
+  Status FitRate(Plan& plan, Precision precision, ThreadPool& pool);
+  Result<Plan> Make(Precision precision, ThreadPool& pool);
+};
+
+Status Planner::State::Survey(ThreadPool& pool) {
+  const std::vector<bool> selected = SelectTensors(tensors, options.include, options.exclude);
   for (size_t i = 0; i < tensors.size(); ++i) {
     if (!selected[i]) continue;
     Candidate& candidate = candidates.emplace_back();
@@ -254,25 +254,60 @@ Result<Plan> PlanQuantization(const Options& options, std::span<const OutputTens
     candidate.input = &tensors[i];
     candidate.shape = {tensors[i].shape[0], tensors[i].shape[1]};
   }
-  Plan plan;
-  if (options.calibration) ENTROFS_RETURN_IF_ERROR(ReadCalibration(*options.calibration, candidates, plan));
+  if (options.calibration) ENTROFS_RETURN_IF_ERROR(ReadCalibration(*options.calibration, candidates, warnings));
+  if (HasOneRange(options.scheme)) {
+    auto fit = [&](const Range& range, Dtype dtype) { return FitRange(options, range, dtype); };
+    ENTROFS_RETURN_IF_ERROR(MeasureWholeMatrices(fit, candidates, pool));
+  }
   FirstPass pass;
   pass.ranges_per_row = [&](const Candidate& candidate) { return HasRangePerRow(options, candidate); };
   pass.count_values = options.scheme == Scheme::kRate;
   ENTROFS_RETURN_IF_ERROR(FindRanges(pass, candidates, pool));
-
   for (Candidate& candidate : candidates) {
     std::string problem = ProblemOf(options, candidate);
     if (problem.empty()) {
       candidate.layout = LayoutOf(options, candidate);
     } else {
-      plan.warnings.push_back(candidate.input->name + ": " + problem);
+      warnings.push_back(candidate.input->name + ": " + problem);
     }
   }
-  ENTROFS_RETURN_IF_ERROR(options.scheme == Scheme::kRate ? FitRate(options, tensors, candidates, pool, plan)
-                                                          : FitRanges(options, candidates, pool));
+  return OkStatus();
+}
 
-  ENTROFS_RETURN_IF_ERROR(MeasureOutputErrors(candidates, pool));
+// Fits steps to the rate or size asked for.
+Status Planner::State::FitRate(Plan& plan, Precision precision, ThreadPool& pool) {
+  double weights = 0;
+  for (const Candidate& candidate : candidates) {
+    if (candidate.layout) weights += static_cast<double>(candidate.shape.element_count());
+  }
+  double target = options.bits_per_weight * weights;
+  if (options.archive_bytes) {
+    if (!kept_bytes) {
+      ENTROFS_ASSIGN_OR_RETURN(kept_bytes, KeptBytes(options, candidates, tensors, pool));
+    }
+    ENTROFS_ASSIGN_OR_RETURN(target, BitsLeft(*options.archive_bytes, *kept_bytes));
+  }
+  ENTROFS_ASSIGN_OR_RETURN(double bits, FitToRate(target, options.calibration.get(), precision, candidates, pool));
+  if (weights > 0 && std::abs(bits - target) > kRateTolerance * target) {
+    std::array<char, 128> text;
+    std::snprintf(text.data(), text.size(),
+                  "quantized weights take %.3f bits, not %.3f, which 8-bit codes cannot reach", bits / weights,
+                  target / weights);
+    plan.warnings.push_back(text.data());
+  }
+  return OkStatus();
+}
+
+Result<Plan> Planner::State::Make(Precision precision, ThreadPool& pool) {
+  Plan plan;
+  plan.warnings = warnings;
+  for (Candidate& candidate : candidates) {
+    candidate.matrix = nullptr;
+    candidate.output_error = std::nullopt;
+  }
+  ENTROFS_RETURN_IF_ERROR(options.scheme == Scheme::kRate ? FitRate(plan, precision, pool)
+                                                          : FitRanges(options, candidates, pool));
+  if (precision == Precision::kMeasured) ENTROFS_RETURN_IF_ERROR(MeasureOutputErrors(candidates, pool));
 
   for (const OutputTensor& tensor : tensors) plan.tensors.push_back({{tensor}, std::nullopt});
   for (Candidate& candidate : candidates) {
@@ -282,10 +317,39 @@ Result<Plan> PlanQuantization(const Options& options, std::span<const OutputTens
     for (OutputTensor& output : outputs) output.scheme = Name(options.scheme);
     outputs.front().error = candidate.error;
     outputs.front().output_error = candidate.output_error;
+    outputs.front().byte_counts = ByteCountsOf(*candidate.layout, *candidate.matrix, candidate.codes);
     plan.tensors[candidate.index] = {std::move(outputs), candidate.layout};
   }
   ENTROFS_RETURN_IF_ERROR(CheckNames(plan));
   return plan;
+}
+
+Planner::Planner(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Planner::~Planner() = default;
+Planner::Planner(Planner&&) noexcept = default;
+
+const std::vector<OutputTensor>& Planner::tensors() const { return state_->tensors; }
+
+Result<Planner> Planner::Survey(const Options& options, std::vector<OutputTensor> tensors, ThreadPool& pool) {
+  ENTROFS_RETURN_IF_ERROR(CheckOptions(options));
+  auto state = std::make_unique<State>();
+  state->options = options;
+  state->tensors = std::move(tensors);
+  ENTROFS_RETURN_IF_ERROR(state->Survey(pool));
+  return Planner(std::move(state));
+}
+
+Result<Plan> Planner::Make(double bits_per_weight, std::optional<uint64_t> archive_bytes, Precision precision,
+                           ThreadPool& pool) {
+  ENTROFS_RETURN_IF_ERROR(CheckRate(bits_per_weight));
+  state_->options.bits_per_weight = bits_per_weight;
+  state_->options.archive_bytes = archive_bytes;
+  return state_->Make(precision, pool);
+}
+
+Result<Plan> PlanQuantization(const Options& options, std::span<const OutputTensor> tensors, ThreadPool& pool) {
+  ENTROFS_ASSIGN_OR_RETURN(Planner planner, Planner::Survey(options, {tensors.begin(), tensors.end()}, pool));
+  return planner.Make(options.bits_per_weight, options.archive_bytes, Precision::kMeasured, pool);
 }
 
 }  // namespace entrofs::packer::quantize

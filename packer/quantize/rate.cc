@@ -11,6 +11,8 @@ namespace {
 
 constexpr int kMaxTrials = 60;
 constexpr double kTrialTolerance = 1e-4;
+// In octaves: bits jump a little where many equal weights change their code, so a target may lie in a jump.
+constexpr double kNarrowest = 1e-4;
 
 // How far from the middle of their interval to the weights' centroid codes are read back: two thirds of the way save
 // eight ninths of the error that the whole way would, and shrink the matrix less, which models feel more than noise.
@@ -42,14 +44,21 @@ StepOutcome TryStep(const ValueHistogram& weights, double step) {
   StepOutcome outcome;
   const double per_unit = 1 / step;
   double product = 0, energy = 0;
-  for (const ValueHistogram::Entry& entry : weights.entries()) {
-    const double steps = (entry.value * per_unit + kRounder) - kRounder;
+  // Entries are in order, so those of a code follow one another.
+  const std::vector<ValueHistogram::Entry>& entries = weights.entries();
+  for (size_t i = 0; i < entries.size();) {
+    const double steps = (entries[i].value * per_unit + kRounder) - kRounder;
+    uint64_t count = 0;
+    double sum = 0;
+    for (; i < entries.size() && (entries[i].value * per_unit + kRounder) - kRounder == steps; ++i) {
+      count += entries[i].count;
+      sum += static_cast<double>(entries[i].count) * entries[i].value;
+    }
     const double code = std::clamp(steps, -double{kLargest}, double{kLargest});
-    outcome.codes[static_cast<size_t>(kMiddle + static_cast<int>(code))] += entry.count;
+    outcome.codes[static_cast<size_t>(kMiddle + static_cast<int>(code))] += count;
     if (code != steps) continue;  // its row will have a larger step
-    const double count = static_cast<double>(entry.count);
-    product += count * code * entry.value;
-    energy += count * code * code;
+    product += code * sum;
+    energy += static_cast<double>(count) * code * code;
   }
   if (energy > 0) outcome.gain = 1 - kCentroidShare * (1 - product / (energy * step));
   return outcome;
@@ -88,7 +97,7 @@ double FindStep(const std::function<double(double step)>& bits_at, double target
   if (excess <= 0) return lowest;
   if (shortfall >= 0) return highest;
   double middle = high;
-  for (int i = 0; i < kMaxTrials; ++i) {
+  for (int i = 0; i < kMaxTrials && high - low > kNarrowest; ++i) {
     middle = i % 3 == 0 ? (low + high) / 2 : low + (high - low) * excess / (excess - shortfall);
     const double difference = bits_at(Exp2(middle)) - target_bits;
     if (std::abs(difference) <= kTrialTolerance * target_bits) break;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "packer/quantize/code_store.h"
@@ -21,11 +22,14 @@ constexpr int kMaxRounds = 5;
 constexpr double kFinestStep = 1.0 / 64;
 constexpr double kCoarsestStep = 4;
 
+// Corrections are smaller than this factor.
+constexpr double kNear = 1.1;
+
 // Matrices of fewer codes share an extent of the archive with their neighbours.
 constexpr uint64_t kSmallMatrix = 16 << 10;
 
 // Tables are only built for this many matrices to learn what coding costs beyond entropy.
-constexpr size_t kMaxTables = 16;
+constexpr size_t kMaxTables = 6;
 
 // Rows that are rounded by one job.
 constexpr uint64_t kRowsPerJob = 64;
@@ -64,11 +68,12 @@ Status RoundWithFeedback(const Calibration& calibration, Candidate& candidate, T
 
 class RateFitter {
  public:
-  RateFitter(const Calibration* calibration, std::vector<Candidate>& candidates, ThreadPool& pool)
-      : calibration_(calibration), candidates_(candidates), pool_(pool) {
+  RateFitter(const Calibration* calibration, Precision precision, std::vector<Candidate>& candidates, ThreadPool& pool)
+      : calibration_(calibration), precision_(precision), candidates_(candidates), pool_(pool) {
     for (Candidate& candidate : candidates) {
       if (!candidate.layout) continue;
       active_.push_back(&candidate);
+      foretells_ = foretells_ && !HasHessian(candidate);
       for (const ValueHistogram::Entry& entry : candidate.values.entries()) {
         const double value = entry.value, count = static_cast<double>(entry.count);
         largest_ = std::max(largest_, std::abs(value));
@@ -81,24 +86,70 @@ class RateFitter {
   Result<double> Run(double target_bits) {
     if (active_.empty() || largest_ == 0) return FitAndMeasure(1);
     // Entropy is what can be foretold; what coding and the rows that need larger steps add to it is then corrected for.
-    double target_entropy = target_bits;
-    double best_bits = 0, best_step = 0;
-    for (int round = 0; round < kMaxRounds; ++round) {
-      const double step = FindStep([&](double s) { return EntropyAt(s); }, target_entropy,
-                                   std::sqrt(energy_ / weight_count_) * kFinestStep, largest_ * kCoarsestStep);
-      if (step == best_step) break;
+    Search search{target_bits, target_bits};
+    if (foretells_) {
+      ENTROFS_RETURN_IF_ERROR(Find([this](double step) { return Foretell(step); }, search));
+      if (precision_ == Precision::kForetold) {
+        FitAll(search.best_step);
+        return search.best_bits;
+      }
+      // Usually good enough, and then the weights are read just once more.
+      const double step = search.best_step;
       ENTROFS_ASSIGN_OR_RETURN(double bits, FitAndMeasure(step));
-      const bool is_better = round == 0 || std::abs(bits - target_bits) < std::abs(best_bits - target_bits);
-      if (!is_better) return FitAndMeasure(best_step);
-      best_bits = bits;
-      best_step = step;
-      if (std::abs(bits - target_bits) <= kTolerance * target_bits) break;
-      target_entropy *= target_bits / bits;
+      if (std::abs(bits - target_bits) <= kTolerance * target_bits) return bits;
+      search = {target_bits, search.target_entropy * target_bits / bits, bits, step};
     }
-    return best_bits;
+    ENTROFS_RETURN_IF_ERROR(Find([this](double step) { return FitAndMeasure(step); }, search));
+    return search.last_step == search.best_step ? Result<double>(search.best_bits) : FitAndMeasure(search.best_step);
   }
 
  private:
+  struct Search {
+    double target_bits = 0;
+    double target_entropy = 0;
+    double best_bits = 0;
+    double best_step = 0;  // 0: none yet
+    double last_step = best_step;
+  };
+
+  // Tries steps until one takes nearly the bits wanted or the next is no better.
+  Status Find(const std::function<Result<double>(double step)>& bits_at, Search& search) const {
+    for (int round = 0; round < kMaxRounds; ++round) {
+      const double step = StepFor(search.target_entropy, search.best_step);
+      if (step == search.best_step) return OkStatus();
+      ENTROFS_ASSIGN_OR_RETURN(double bits, bits_at(step));
+      search.last_step = step;
+      const double miss = std::abs(bits - search.target_bits);
+      if (search.best_step != 0 && miss >= std::abs(search.best_bits - search.target_bits)) return OkStatus();
+      search.best_bits = bits;
+      search.best_step = step;
+      if (miss <= kTolerance * search.target_bits) return OkStatus();
+      search.target_entropy *= search.target_bits / bits;
+    }
+    return OkStatus();
+  }
+
+  // The step of this entropy, which may be near `guess` (0: no idea).
+  double StepFor(double entropy, double guess) const {
+    auto entropy_at = [this](double step) { return EntropyAt(step); };
+    const double lowest = std::sqrt(energy_ / weight_count_) * kFinestStep, highest = largest_ * kCoarsestStep;
+    if (guess > lowest * kNear && guess < highest / kNear) {
+      const double step = FindStep(entropy_at, entropy, guess / kNear, guess * kNear);
+      if (step > guess / kNear && step < guess * kNear) return step;
+    }
+    return FindStep(entropy_at, entropy, lowest, highest);
+  }
+
+  bool HasHessian(const Candidate& candidate) const {
+    return calibration_ != nullptr && calibration_->HasHessian(candidate.input->name);
+  }
+
+  // What the codes of a step will be, without reading the weights.
+  double Foretell(double step) {
+    pool_.ParallelFor(active_.size(), [&](size_t i) { active_[i]->codes = TryStep(active_[i]->values, step).codes; });
+    return CodedBitsOfAll();
+  }
+
   double EntropyAt(double step) const {
     std::vector<double> bits(active_.size());
     pool_.ParallelFor(active_.size(),
@@ -108,13 +159,16 @@ class RateFitter {
     return total;
   }
 
-  Result<double> FitAndMeasure(double step) {
+  void FitAll(double step) {
     pool_.ParallelFor(active_.size(), [&](size_t i) { Fit(step, *active_[i]); });
+  }
+
+  Result<double> FitAndMeasure(double step) {
+    FitAll(step);
     for (Candidate* candidate : active_) {
-      const bool has_hessian = calibration_ != nullptr && calibration_->HasHessian(candidate->input->name);
-      if (has_hessian) ENTROFS_RETURN_IF_ERROR(RoundWithFeedback(*calibration_, *candidate, pool_));
+      if (HasHessian(*candidate)) ENTROFS_RETURN_IF_ERROR(RoundWithFeedback(*calibration_, *candidate, pool_));
     }
-    ENTROFS_RETURN_IF_ERROR(MeasureErrors(/*count_codes=*/true, candidates_, pool_));
+    ENTROFS_RETURN_IF_ERROR(MeasureErrors(candidates_, pool_));
     return CodedBitsOfAll();
   }
 
@@ -163,6 +217,8 @@ class RateFitter {
   }
 
   const Calibration* const calibration_;
+  const Precision precision_;
+  bool foretells_ = true;
   std::vector<Candidate>& candidates_;
   ThreadPool& pool_;
   std::vector<Candidate*> active_;
@@ -173,9 +229,9 @@ class RateFitter {
 
 }  // namespace
 
-Result<double> FitToRate(double target_bits, const Calibration* calibration, std::vector<Candidate>& candidates,
-                         ThreadPool& pool) {
-  return RateFitter(calibration, candidates, pool).Run(target_bits);
+Result<double> FitToRate(double target_bits, const Calibration* calibration, Precision precision,
+                         std::vector<Candidate>& candidates, ThreadPool& pool) {
+  return RateFitter(calibration, precision, candidates, pool).Run(target_bits);
 }
 
 }  // namespace entrofs::packer::quantize

@@ -7,6 +7,7 @@
 #include "base/thread_pool.h"
 #include "packer/quantize/calibration.h"
 #include "packer/quantize/candidate.h"
+#include "packer/quantize/quantize.h"
 
 namespace entrofs::packer::quantize {
 
@@ -14,8 +15,8 @@ namespace entrofs::packer::quantize {
 // the archive, and measures them (MeasureErrors). Requires: ranges per row and value histograms. Where 8-bit codes
 // cannot take that many bits, or not that few, it comes as near as it can; returns the bits they take. With a
 // calibration (may be null), weights of which it has the Hessian are rounded with error feedback, one matrix at a time:
-// that takes memory for the matrix and for the Hessian.
-Result<double> FitToRate(double target_bits, const Calibration* calibration, std::vector<Candidate>& candidates,
-                         ThreadPool& pool);
+// that takes memory for the matrix and for the Hessian, and such are always measured.
+Result<double> FitToRate(double target_bits, const Calibration* calibration, Precision precision,
+                         std::vector<Candidate>& candidates, ThreadPool& pool);
 
 }  // namespace entrofs::packer::quantize

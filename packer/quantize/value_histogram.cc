@@ -19,7 +19,7 @@ void ValueHistogram::Counter::Add(const float* weights, size_t count, float fact
   }
 }
 
-ValueHistogram ValueHistogram::Counter::Finish() const {
+ValueHistogram ValueHistogram::Counter::Finish() {
   ValueHistogram histogram;
   auto add = [&](uint32_t code) {
     float value = std::bit_cast<float>(code << 16);
@@ -27,8 +27,9 @@ ValueHistogram ValueHistogram::Counter::Finish() const {
   };
   for (uint32_t code = 0xffff; code > 0x8000; --code) add(code);
   // Both zeros are one value.
-  if (uint64_t zeros = counts_[0] + counts_[0x8000]; zeros != 0) histogram.entries_.push_back({0.0f, zeros});
+  if (uint64_t zeros = uint64_t{counts_[0]} + counts_[0x8000]; zeros != 0) histogram.entries_.push_back({0.0f, zeros});
   for (uint32_t code = 1; code < 0x8000; ++code) add(code);
+  std::fill(counts_.begin(), counts_.end(), 0);
   return histogram;
 }
 

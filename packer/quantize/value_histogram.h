@@ -22,16 +22,17 @@ class ValueHistogram {
   const std::vector<Entry>& entries() const { return entries_; }
   uint64_t weight_count() const;
 
-  // Counts many weights piece by piece. Holds 512 KiB.
+  // Counts up to 2^32 weights piece by piece. Holds 256 KiB.
   class Counter {
    public:
     Counter() : counts_(1 << 16) {}
     // Counts the weights times `factor`. Values that are not finite are left out.
     void Add(const float* weights, size_t count, float factor = 1);
-    ValueHistogram Finish() const;
+    // What was counted since the last call.
+    ValueHistogram Finish();
 
    private:
-    std::vector<uint64_t> counts_;  // by BF16 code
+    std::vector<uint32_t> counts_;  // by BF16 code
   };
 
  private:

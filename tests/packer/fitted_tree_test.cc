@@ -24,7 +24,7 @@ class FittedTreeTest : public testing::Test {
     EXPECT_TRUE(tree.ok()) << tree.error().message;
     warnings_ = tree->warnings;
     NoProgress progress;
-    Result<PackResult> packed = RehearsePacking(*tree, {}, pool_, progress);
+    Result<PackResult> packed = RehearsePacking(*tree, {}, Rehearsal::kExact, pool_, progress);
     EXPECT_TRUE(packed.ok());
     return *packed;
   }

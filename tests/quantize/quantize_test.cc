@@ -72,6 +72,17 @@ class EveryScheme : public testing::TestWithParam<Case> {
   }
 };
 
+TEST_P(EveryScheme, BytesAreCountedWhereEachIsACode) {
+  ForEveryMatrix([&](const OutputTensor&, const Plan& plan) {
+    const OutputTensor& codes = plan.tensors[0].outputs.front();
+    ASSERT_EQ(codes.byte_counts != nullptr, plan.tensors[0].layout->bits == 8);
+    if (!codes.byte_counts) return;
+    codec::Histogram counts{};
+    codec::CountBytes(ReadAll(codes), counts);
+    EXPECT_EQ(*codes.byte_counts, counts);
+  });
+}
+
 TEST_P(EveryScheme, ReaderReconstructsTheIndependentDenseValues) {
   ForEveryMatrix([&](const OutputTensor& input, const Plan& plan) {
     std::vector<double> weights = Floats(input);

@@ -270,5 +270,43 @@ TEST_F(RealModel, RateIsNeverBelowGroupsOf128AtTheirSize) {
   }
 }
 
+TEST(Planner, ForetellsWhatARateWillTake) {
+  ThreadPool pool(2);
+  for (Dtype dtype : {Dtype::kBf16, Dtype::kF32}) {
+    Result<Planner> planner = Planner::Survey(Rate(4), Model(dtype, 200, 130), pool);
+    ASSERT_TRUE(planner.ok());
+    for (double bits : {2.0, 3.5, 6.0}) {
+      Result<Plan> foretold = planner->Make(bits, std::nullopt, Precision::kForetold, pool);
+      Result<Plan> measured = planner->Make(bits, std::nullopt, Precision::kMeasured, pool);
+      ASSERT_TRUE(foretold.ok() && measured.ok());
+      for (size_t i = 0; i < foretold->tensors.size(); ++i) {
+        const OutputTensor& guess = foretold->tensors[i].outputs.front();
+        const OutputTensor& made = measured->tensors[i].outputs.front();
+        const double entropy = codec::EntropyBits(*made.byte_counts);
+        EXPECT_NEAR(codec::EntropyBits(*guess.byte_counts), entropy, 0.01 * entropy);
+        codec::Histogram counts{};
+        codec::CountBytes(ReadAll(made), counts);
+        EXPECT_EQ(*made.byte_counts, counts);
+      }
+    }
+  }
+}
+
+TEST(Planner, MakesTheSameOfASurveyAsOfAFreshOne) {
+  ThreadPool pool(2);
+  const std::vector<OutputTensor> model = Model(Dtype::kBf16, 100, 64);
+  Result<Planner> planner = Planner::Survey(Rate(4), model, pool);
+  ASSERT_TRUE(planner.ok());
+  ASSERT_TRUE(planner->Make(5, std::nullopt, Precision::kMeasured, pool).ok());
+  Result<Plan> again = planner->Make(3, std::nullopt, Precision::kMeasured, pool);
+  ASSERT_TRUE(again.ok());
+  const Plan fresh = MustPlan(Rate(3), model);
+  EXPECT_EQ(again->error.noise_energy, fresh.error.noise_energy);
+  for (size_t i = 0; i < model.size(); ++i) {
+    EXPECT_EQ(ReadAll(again->tensors[i].outputs[0]), ReadAll(fresh.tensors[i].outputs[0]));
+  }
+  EXPECT_EQ(planner->Make(0, std::nullopt, Precision::kMeasured, pool).error().code, ErrorCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace entrofs::packer::quantize
