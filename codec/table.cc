@@ -128,7 +128,7 @@ void EncodeTable::FillTans() {
     const unsigned bits = transitions.bit_count[state];
     bit_sum += bits;
     for (unsigned low = 0; low < (1u << bits); ++low) {
-      tans.transition[c][transitions.next_base[state] + low] = static_cast<uint16_t>(bits << 8 | state);
+      tans.transition[c][transitions.next_base[state] + low] = bits | low << 8 | state << 16;
     }
   }
   unsigned start = 0;

@@ -31,10 +31,10 @@ class Tail {
           started = true;
           continue;
         }
-        const uint16_t entry = table.tans.transition[symbols[at]][states_[lane]];
-        count_[at] = static_cast<uint8_t>(entry >> 8);
-        bits_[at] = static_cast<uint8_t>(states_[lane] & ((1u << count_[at]) - 1));
-        states_[lane] = static_cast<uint8_t>(entry);
+        const uint32_t entry = table.tans.transition[symbols[at]][states_[lane]];
+        count_[at] = static_cast<uint8_t>(entry);
+        bits_[at] = static_cast<uint8_t>(entry >> 8);
+        states_[lane] = static_cast<uint8_t>(entry >> 16);
       }
       WriteString(lane);
     }

@@ -308,50 +308,106 @@ uint8_t* PackRawPlanes(unsigned raw_bits, const uint8_t* ranks, uint8_t* out) {
   return out;
 }
 
+// Ranks, class symbols and escapes of one round, value by value.
+bool ClassifyValues(const ClassifyTables& tables, const uint8_t* plain, uint8_t* ranks, uint8_t* symbols,
+                    uint8_t*& escapes) {
+  uint8_t all = 0;
+  for (size_t i = 0; i < kRoundBytes; ++i) {
+    const uint8_t symbol = tables.symbol_of_value[plain[i]];
+    ranks[i] = tables.rank_of_value[plain[i]];
+    symbols[i] = symbol;
+    all |= symbol;
+    *escapes = static_cast<uint8_t>(ranks[i] >> tables.raw_bits);
+    escapes += symbol == tables.escape_symbol;
+  }
+  return (all & 0x80) == 0;  // kNoSymbol
+}
+
+// The same for tables with all_coded, sixteen values at a time.
+bool ClassifyVectors(const ClassifyTables& tables, const uint8_t* plain, uint8_t* ranks, uint8_t* symbols,
+                     uint8_t*& escapes) {
+  uint8_t classes[kRoundBytes + 1];  // one more, for the mask without a bit
+  classes[kRoundBytes] = 0;
+  if (!tables.is_zigzag) {
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kRoundBytes; ++i) ranks[i] = tables.rank_of_value[plain[i]];
+  }
+  for (size_t i = 0; i < kRoundBytes; i += 16) {
+    Bytes16 rank;
+    if (tables.is_zigzag) {
+      const Bytes16 distance = Load16(plain + i) - tables.center;
+      rank = (distance << 1) ^ -(distance >> 7);
+      memcpy(ranks + i, &rank, sizeof rank);
+    } else {
+      rank = Load16(ranks + i);
+    }
+    const Bytes16 class_number = rank >> tables.raw_bits;
+    const Bytes16 coded = Bytes16{} + tables.coded_classes;
+    const Bytes16 symbol = class_number < coded ? class_number : coded;
+    memcpy(classes + i, &class_number, sizeof class_number);
+    memcpy(symbols + i, &symbol, sizeof symbol);
+  }
+  bool all_have_code = true;
+  for (size_t i = 0; i < kRoundBytes; i += 64) {
+    uint64_t mask = FindByte(symbols + i, tables.coded_classes);
+    auto append = [&] {
+      const uint8_t class_number = classes[i + LowestBit(mask)];
+      *escapes = class_number;
+      escapes += mask != 0;
+      all_have_code &= mask == 0 || tables.class_has_code[class_number];
+      mask &= mask - 1;
+    };
+#pragma GCC unroll 3
+    for (int j = 0; j < 3; ++j) append();
+    while (mask != 0) append();
+  }
+  return all_have_code;
+}
+
 bool Classify(const ClassifyTables& tables, const uint8_t* plain, size_t rounds, uint8_t* symbols, uint8_t** escapes,
               uint8_t* raw) {
-  uint8_t* escape = *escapes;
+  const auto classify = tables.all_coded ? ClassifyVectors : ClassifyValues;
   uint8_t ranks[kRoundBytes];
   for (size_t round = 0; round < rounds; ++round, plain += kRoundBytes, symbols += kRoundBytes) {
-    uint8_t all = 0;
-    for (size_t i = 0; i < kRoundBytes; ++i) {
-      const uint8_t symbol = tables.symbol_of_value[plain[i]];
-      ranks[i] = tables.rank_of_value[plain[i]];
-      symbols[i] = symbol;
-      all |= symbol;
-      *escape = static_cast<uint8_t>(ranks[i] >> tables.raw_bits);
-      escape += symbol == tables.escape_symbol;
-    }
-    if (all & 0x80) return false;  // kNoSymbol
+    if (!classify(tables, plain, ranks, symbols, *escapes)) return false;
     raw = PackRawPlanes(tables.raw_bits, ranks, raw);
   }
-  *escapes = escape;
   return true;
 }
 
+// Lanes to encode side by side, so that their chains overlap: cores that look far ahead overlap them in any case, and
+// have fewer registers here.
+#ifdef __x86_64__
+constexpr unsigned kLanesTogether = 1;
+#else
+constexpr unsigned kLanesTogether = 4;
+#endif
+
 void EncodeTans(const TansEncodeTables& tables, const uint8_t* symbols, size_t rounds, uint8_t* states, uint32_t* steps,
                 uint32_t* bit_totals) {
-  constexpr unsigned kTogether = 4;  // lanes, so that their chains overlap
+  const uint32_t* const transition = tables.transition[0];
   for (size_t round = rounds; round-- > 0;) {
-    for (unsigned lane = 0; lane < kLanes; lane += kTogether) {
+    for (unsigned lane = 0; lane < kLanes; lane += kLanesTogether) {
       const uint8_t* symbol = symbols + round * kRoundBytes + lane * (kRoundBytes / kLanes);
-      uint32_t state[kTogether];
-      uint32_t bits[kTogether] = {};
-      uint32_t count[kTogether] = {};
-      for (unsigned i = 0; i < kTogether; ++i) state[i] = states[lane + i];
+      uint32_t state[kLanesTogether];
+      uint32_t bits[kLanesTogether] = {};   // 8 further up
+      uint32_t count[kLanesTogether] = {};  // in byte 0; sums of no interest above
+      for (unsigned i = 0; i < kLanesTogether; ++i) state[i] = states[lane + i];
+#pragma GCC unroll 4
       for (unsigned step = kRoundBytes / kLanes; step-- > 0;) {
-        for (unsigned i = 0; i < kTogether; ++i) {
-          const uint32_t entry = tables.transition[symbol[4 * i + step]][state[i]];
-          const uint32_t read = entry >> 8;
-          bits[i] |= (state[i] & ((1u << read) - 1)) << count[i];
-          count[i] += read;
-          state[i] = entry & 0xff;
+#pragma GCC unroll 4
+        for (unsigned i = 0; i < kLanesTogether; ++i) {
+          const uint32_t entry = transition[symbol[4 * i + step] * kStates + state[i]];
+          bits[i] |= (entry & 0xff00) << (count[i] & 31);
+          count[i] += entry;
+          state[i] = entry >> 16;
         }
       }
-      for (unsigned i = 0; i < kTogether; ++i) {
+      for (unsigned i = 0; i < kLanesTogether; ++i) {
+        const uint32_t all = count[i] & 0xff;
         states[lane + i] = static_cast<uint8_t>(state[i]);
-        steps[round * kLanes + lane + i] = bits[i] | count[i] << kStepBits;
-        bit_totals[lane + i] += count[i];
+        steps[round * kLanes + lane + i] = bits[i] >> 8 | all << kStepBits;
+        bit_totals[lane + i] += all;
       }
     }
   }
@@ -371,7 +427,7 @@ uint8_t* Interleave(const uint32_t* steps, size_t rounds, uint32_t* windows, uin
       // The bytes taken are the last whole ones of the window. What is stored in front of them is overwritten next.
       const uint64_t taken = static_cast<uint64_t>(windows[lane] >> (position & 7)) << (32 - 8 * take);
       const uint32_t stored = static_cast<uint32_t>(taken);
-      if (take > 0) memcpy(end - sizeof stored, &stored, sizeof stored);
+      memcpy(end - sizeof stored, &stored, sizeof stored);
       end -= take;
     }
   }
