@@ -11,6 +11,7 @@
 #include "codec/kernels/avx2_finish.h"
 #include "codec/kernels/avx2_lookup.h"
 #include "codec/kernels/kernels.h"
+#include "codec/kernels/plane_rest.h"
 #include "codec/kernels/prefetch.h"
 #include "codec/kernels/prefix_loop.h"
 
@@ -363,18 +364,14 @@ void SplitPlanes(const uint8_t* plain, size_t count, unsigned element_bytes, boo
   size_t done = 0;
   if (element_bytes == 2) done = (rotate_sign ? SplitPairs<true> : SplitPairs<false>)(plain, count, planes);
   if (element_bytes == 4) done = (rotate_sign ? SplitQuads<true> : SplitQuads<false>)(plain, count, planes);
-  uint8_t* rest[8];
-  for (unsigned p = 0; p < element_bytes; ++p) rest[p] = planes[p] + done;
-  kScalarKernels.split_planes(plain + done * element_bytes, count - done, element_bytes, rotate_sign, rest);
+  SplitRest(plain, done, count, element_bytes, rotate_sign, planes);
 }
 
 void MergePlanes(const uint8_t* const* planes, size_t count, unsigned element_bytes, bool rotate_sign, uint8_t* plain) {
   size_t done = 0;
   if (element_bytes == 2) done = (rotate_sign ? MergePairs<true> : MergePairs<false>)(planes, count, plain);
   if (element_bytes == 4) done = (rotate_sign ? MergeQuads<true> : MergeQuads<false>)(planes, count, plain);
-  const uint8_t* rest[8];
-  for (unsigned p = 0; p < element_bytes; ++p) rest[p] = planes[p] + done;
-  kScalarKernels.merge_planes(rest, count - done, element_bytes, rotate_sign, plain + done * element_bytes);
+  MergeRest(planes, done, count, element_bytes, rotate_sign, plain);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include "codec/kernels/avx2_lookup.h"
+#include "codec/kernels/prefetch.h"
 
 namespace entrofs::codec {
 namespace {
@@ -198,6 +199,7 @@ bool FinishChunkAvx2(const FinishTables& tables, size_t rounds, uint8_t* held, S
 bool FinishRoundsAvx2(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
   while (rounds > 0) {
     const size_t chunk = rounds < kAvx2RoundsPerChunk ? rounds : kAvx2RoundsPerChunk;
+    PrefetchOutput(plain, chunk * kRoundBytes);
     if (!FinishChunkAvx2(tables, chunk, held, cursor, plain)) return false;
     held += chunk * kRoundBytes;
     plain += chunk * kRoundBytes;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "codec/kernels/kernels.h"
+#include "codec/kernels/plane_rest.h"
 #include "codec/kernels/prefetch.h"
 #include "codec/kernels/prefix_loop.h"
 
@@ -217,6 +218,7 @@ template <unsigned kRawBits, bool kEscapes, typename Order>
 bool FinishHeld(const FinishTables& tables, size_t rounds, uint8_t* held, StreamCursor& cursor, uint8_t* plain) {
   Finisher<kRawBits, kEscapes, Order> finisher(tables, cursor);
   for (size_t round = 0; round < rounds; ++round, held += kRoundBytes, plain += kRoundBytes) {
+    PrefetchOutput(plain, kRoundBytes);
 #pragma GCC unroll 4
     for (unsigned v = 0; v < kVectors; ++v) {
       _mm512_storeu_si512(plain + 64 * v, finisher.Finish(Load(held + 64 * v), v));
@@ -552,16 +554,12 @@ constexpr decltype(&MergeWhole<2, false>) kMergeWhole[3][2] = {{MergeWhole<2, fa
 
 void SplitPlanes(const uint8_t* plain, size_t count, unsigned element_bytes, bool rotate_sign, uint8_t* const* planes) {
   const size_t done = kSplitWhole[element_bytes / 4][rotate_sign](plain, count, planes);
-  uint8_t* rest[8];
-  for (unsigned p = 0; p < element_bytes; ++p) rest[p] = planes[p] + done;
-  kScalarKernels.split_planes(plain + done * element_bytes, count - done, element_bytes, rotate_sign, rest);
+  SplitRest(plain, done, count, element_bytes, rotate_sign, planes);
 }
 
 void MergePlanes(const uint8_t* const* planes, size_t count, unsigned element_bytes, bool rotate_sign, uint8_t* plain) {
   const size_t done = kMergeWhole[element_bytes / 4][rotate_sign](planes, count, plain);
-  const uint8_t* rest[8];
-  for (unsigned p = 0; p < element_bytes; ++p) rest[p] = planes[p] + done;
-  kScalarKernels.merge_planes(rest, count - done, element_bytes, rotate_sign, plain + done * element_bytes);
+  MergeRest(planes, done, count, element_bytes, rotate_sign, plain);
 }
 
 }  // namespace

@@ -107,8 +107,8 @@ struct TansEncodeTables {
   alignas(64) uint8_t offset[kStates];
   alignas(64) uint8_t state_of[kStates];
   uint8_t symbols;  // all class symbols are below this
-  // The same as a table, by class symbol and state: the number of bits in byte 0, the bits in byte 1, the state before in
-  // byte 2. Four entries can be added without a carry between bytes.
+  // The same as a table, by class symbol and state: the number of bits in byte 0, the bits in byte 1, the state before
+  // in byte 2. Four entries can be added without a carry between bytes.
   uint32_t transition[kStates][kStates];
 };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "codec/kernels/kernels.h"
+#include "codec/kernels/plane_rest.h"
 
 namespace entrofs::codec {
 namespace {
@@ -403,9 +404,7 @@ void MergePlanes(const uint8_t* const* planes, size_t count, unsigned element_by
     done = rotate_sign ? MergeVectors<4, true>(planes, count, plain) : MergeVectors<4, false>(planes, count, plain);
   if (element_bytes == 8)
     done = rotate_sign ? MergeVectors<8, true>(planes, count, plain) : MergeVectors<8, false>(planes, count, plain);
-  const uint8_t* rest[8];
-  for (unsigned p = 0; p < element_bytes; ++p) rest[p] = planes[p] + done;
-  kScalarKernels.merge_planes(rest, count - done, element_bytes, rotate_sign, plain + done * element_bytes);
+  MergeRest(planes, done, count, element_bytes, rotate_sign, plain);
 }
 
 void SplitPlanes(const uint8_t* plain, size_t count, unsigned element_bytes, bool rotate_sign, uint8_t* const* planes) {
@@ -416,9 +415,7 @@ void SplitPlanes(const uint8_t* plain, size_t count, unsigned element_bytes, boo
     done = rotate_sign ? SplitVectors<4, true>(plain, count, planes) : SplitVectors<4, false>(plain, count, planes);
   if (element_bytes == 8)
     done = rotate_sign ? SplitVectors<8, true>(plain, count, planes) : SplitVectors<8, false>(plain, count, planes);
-  uint8_t* rest[8];
-  for (unsigned p = 0; p < element_bytes; ++p) rest[p] = planes[p] + done;
-  kScalarKernels.split_planes(plain + done * element_bytes, count - done, element_bytes, rotate_sign, rest);
+  SplitRest(plain, done, count, element_bytes, rotate_sign, planes);
 }
 
 }  // namespace
