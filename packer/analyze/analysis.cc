@@ -8,6 +8,7 @@
 #include <set>
 
 #include "packer/analyze/column_files.h"
+#include "packer/analyze/smoothing.h"
 #include "packer/fitted_tree.h"
 #include "packer/measure.h"
 #include "packer/pack.h"
@@ -136,31 +137,27 @@ class Analyzer {
   Status Try(const Trial& trial) {
     if (trial.kind == Trial::Kind::kLossless) return Pack(trial, LosslessTree(checkpoint_));
     if (trial.kind == Trial::Kind::kOutliers) return TryOutliers(trial);
+    if (trial.kind == Trial::Kind::kSmoothed) return TrySmoothed(trial);
     ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, FittedTree(checkpoint_, trial.options, PackOptionsFor(trial), pool_));
     return Pack(trial, tree);
   }
 
-  // The matrices alone, as nothing reads such files; the rest is as in the lossless archive.
-  Status TryOutliers(const Trial& trial) {
-    std::map<std::string, OutputFile> files;
+  // What is asked of matrices that are planned one by one.
+  static quantize::Options OptionsForOne(const Trial& trial) {
     quantize::Options options = trial.options;
     options.include = {"*"};
     options.exclude.clear();
-    for (size_t i = 0; i < matrices_.size(); ++i) {
-      const MatrixFacts& facts = analysis_.matrices[i];
-      const std::vector<uint64_t> columns = OutlierColumns(facts.survey);
-      const OutputTensor rest = WithoutColumns(matrices_[i], columns);
-      ENTROFS_ASSIGN_OR_RETURN(quantize::Plan plan, quantize::PlanQuantization(options, {&rest, 1}, pool_));
-      OutputFile& file = files[facts.file];
-      file.path = facts.file;
-      for (OutputTensor& output : plan.tensors[0].outputs) {
-        if (output.error) output.error->signal_energy = facts.survey.energy;
-        file.pieces.push_back(std::move(output));
-      }
-      if (!columns.empty()) file.pieces.push_back(OnlyColumns(matrices_[i], columns));
-    }
+    options.calibration = nullptr;
+    return options;
+  }
+
+  // Tries files of matrices alone, as nothing reads such files; the rest is as in the lossless archive.
+  Status PackMatrices(const Trial& trial, std::map<std::string, OutputFile> files) {
     OutputTree tree;
-    for (auto& [path, file] : files) tree.files.push_back(std::move(file));
+    for (auto& [path, file] : files) {
+      file.path = path;
+      tree.files.push_back(std::move(file));
+    }
     ENTROFS_RETURN_IF_ERROR(Pack(trial, tree));
     SchemeCosts& costs = analysis_.schemes.back();
     const SchemeCosts& lossless = analysis_.schemes.front();
@@ -168,8 +165,89 @@ class Analyzer {
     return OkStatus();
   }
 
+  bool KnowsInputsOf(const Trial& trial, size_t matrix) const {
+    return trial.options.calibration && trial.options.calibration->Knows(matrices_[matrix].name);
+  }
+
+  Status TryOutliers(const Trial& trial) {
+    std::map<std::string, OutputFile> files;
+    for (size_t i = 0; i < matrices_.size(); ++i) {
+      const MatrixFacts& facts = analysis_.matrices[i];
+      const std::vector<uint64_t> columns = OutlierColumns(facts.survey);
+      const OutputTensor rest = WithoutColumns(matrices_[i], columns);
+      quantize::Options options = OptionsForOne(trial);
+      if (KnowsInputsOf(trial, i)) options.calibration = trial.options.calibration;
+      ENTROFS_ASSIGN_OR_RETURN(quantize::Plan plan, quantize::PlanQuantization(options, {&rest, 1}, pool_));
+      OutputFile& file = files[facts.file];
+      for (OutputTensor& output : plan.tensors[0].outputs) {
+        if (output.error) output.error->signal_energy = facts.survey.energy;
+        if (output.output_error) output.output_error->signal_energy = OutputSignalOf(i);
+        file.pieces.push_back(std::move(output));
+      }
+      if (!columns.empty()) file.pieces.push_back(OnlyColumns(matrices_[i], columns));
+    }
+    return PackMatrices(trial, std::move(files));
+  }
+
+  // As an earlier scheme found it, which all measure alike.
+  double OutputSignalOf(size_t matrix) const {
+    for (const SchemeCosts& scheme : analysis_.schemes) {
+      const std::optional<QuantizationError>& error = scheme.matrices[matrix].output_error;
+      if (error) return error->signal_energy;
+    }
+    return 0;
+  }
+
+  // Matrices with the same inputs share their factors, as they would where the layer before is divided by them.
+  Status TrySmoothed(const Trial& trial) {
+    std::map<std::pair<std::string, std::vector<float>>, std::vector<float>> magnitudes;  // by file and moments
+    std::vector<std::vector<float>> moments(matrices_.size());
+    for (size_t i = 0; i < matrices_.size(); ++i) {
+      if (!KnowsInputsOf(trial, i)) continue;
+      ENTROFS_ASSIGN_OR_RETURN(moments[i],
+                               trial.options.calibration->Moments(matrices_[i].name, matrices_[i].shape[1]));
+      const std::vector<float>& own = analysis_.matrices[i].survey.column_magnitudes;
+      std::vector<float>& all = magnitudes[{analysis_.matrices[i].file, moments[i]}];
+      all.resize(own.size());
+      for (size_t j = 0; j < own.size(); ++j) all[j] = std::max(all[j], own[j]);
+    }
+    std::map<std::string, OutputFile> files;
+    for (size_t i = 0; i < matrices_.size(); ++i) {
+      std::vector<float> factors(matrices_[i].shape[1], 1);
+      if (!moments[i].empty()) {
+        factors = SmoothingFactors(moments[i], magnitudes[{analysis_.matrices[i].file, moments[i]}]);
+      }
+      ENTROFS_RETURN_IF_ERROR(AddSmoothed(trial, i, factors, moments[i], files[analysis_.matrices[i].file]));
+    }
+    return PackMatrices(trial, std::move(files));
+  }
+
+  // Adds a matrix scaled and quantized. Its errors are told as of the weights and inputs before they were scaled.
+  Status AddSmoothed(const Trial& trial, size_t number, const std::vector<float>& factors,
+                     const std::vector<float>& moments, OutputFile& file) {
+    const OutputTensor scaled = WithScaledColumns(matrices_[number], factors);
+    auto plan_with = [&](const std::vector<float>& input_moments) {
+      std::vector<float> of_scaled(factors.size());
+      for (size_t j = 0; j < factors.size(); ++j) of_scaled[j] = input_moments[j] / (factors[j] * factors[j]);
+      quantize::Options options = OptionsForOne(trial);
+      options.calibration = quantize::Calibration::Of({{scaled.name, std::move(of_scaled)}});
+      return quantize::PlanQuantization(options, {&scaled, 1}, pool_);
+    };
+    ENTROFS_ASSIGN_OR_RETURN(quantize::Plan plan, plan_with(std::vector<float>(factors.size(), 1)));
+    OutputTensor& codes = plan.tensors[0].outputs.front();
+    codes.error = codes.output_error;
+    codes.output_error = std::nullopt;
+    if (!moments.empty()) {
+      ENTROFS_ASSIGN_OR_RETURN(quantize::Plan weighted, plan_with(moments));
+      codes.output_error = weighted.tensors[0].outputs.front().output_error;
+    }
+    for (OutputTensor& output : plan.tensors[0].outputs) file.pieces.push_back(std::move(output));
+    return OkStatus();
+  }
+
   Status Pack(const Trial& trial, const OutputTree& tree) {
-    ENTROFS_ASSIGN_OR_RETURN(PackResult packed, RehearsePacking(tree, PackOptionsFor(trial), Rehearsal::kExact, pool_, progress_));
+    ENTROFS_ASSIGN_OR_RETURN(PackResult packed,
+                             RehearsePacking(tree, PackOptionsFor(trial), Rehearsal::kExact, pool_, progress_));
     analysis_.warnings.insert(analysis_.warnings.end(), tree.warnings.begin(), tree.warnings.end());
     SchemeCosts& costs = analysis_.schemes.emplace_back();
     costs.trial = trial;
@@ -183,6 +261,7 @@ class Analyzer {
       cost.archive_bytes += tensor.archive_bytes;
       cost.entropy_bits += static_cast<double>(tensor.entropy_bits);
       if (tensor.error) cost.error = tensor.error;
+      if (tensor.output_error) cost.output_error = tensor.output_error;
     }
     return trial.keeps_symbols ? CountSymbols(tree, costs) : OkStatus();
   }
@@ -221,6 +300,10 @@ double Cost::entropy_bits_per_weight() const {
   return entropy_bits / static_cast<double>(std::max<uint64_t>(1, weight_count));
 }
 
+double Cost::OutputSqnrDb() const {
+  return output_error ? output_error->SqnrDb() : std::numeric_limits<double>::infinity();
+}
+
 double Cost::SqnrDb() const { return error ? error->SqnrDb() : std::numeric_limits<double>::infinity(); }
 
 Cost SchemeCosts::Total() const {
@@ -229,6 +312,10 @@ Cost SchemeCosts::Total() const {
     total.weight_count += cost.weight_count;
     total.archive_bytes += cost.archive_bytes;
     total.entropy_bits += cost.entropy_bits;
+    if (cost.output_error) {
+      if (!total.output_error) total.output_error.emplace();
+      *total.output_error += *cost.output_error;
+    }
     if (!cost.error) continue;
     if (!total.error) total.error.emplace();
     *total.error += *cost.error;

@@ -28,11 +28,14 @@ struct Cost {
   double entropy_bits = 0;     // order-0, of all of them together
   // Not set where the matrix stays as it is.
   std::optional<QuantizationError> error;
+  // Of the layer's outputs over the inputs of a calibration that knows them.
+  std::optional<QuantizationError> output_error;
   std::optional<SymbolCounts> symbols;
 
   double bits_per_weight() const;
   double entropy_bits_per_weight() const;
-  double SqnrDb() const;  // +infinity where nothing is lost
+  double SqnrDb() const;        // +infinity where nothing is lost
+  double OutputSqnrDb() const;  // the same
 };
 
 struct SchemeCosts {

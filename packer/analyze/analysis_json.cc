@@ -16,9 +16,11 @@ double Rounded(double value) {
 }
 
 Json CostJson(const Cost& cost) {
-  return {{"bits_per_weight", Rounded(cost.bits_per_weight())},
-          {"entropy_bits", Rounded(cost.entropy_bits_per_weight())},
-          {"sqnr_db", Rounded(cost.SqnrDb())}};
+  Json json = {{"bits_per_weight", Rounded(cost.bits_per_weight())},
+               {"entropy_bits", Rounded(cost.entropy_bits_per_weight())},
+               {"sqnr_db", Rounded(cost.SqnrDb())}};
+  if (cost.output_error) json["output_sqnr_db"] = Rounded(cost.OutputSqnrDb());
+  return json;
 }
 
 Json SchemeJson(const Analysis& analysis, const SchemeCosts& scheme) {

@@ -43,9 +43,26 @@ std::string Shortened(const std::string& name) {
   return "..." + text.substr(begin);
 }
 
+// Whether a calibration told what becomes of outputs.
+bool HasOutputErrors(const Analysis& analysis) {
+  return std::any_of(analysis.schemes.begin(), analysis.schemes.end(),
+                     [](const SchemeCosts& scheme) { return scheme.Total().output_error.has_value(); });
+}
+
+std::string OutputDb(const Cost& cost) {
+  if (!cost.output_error) return "";
+  const double db = cost.OutputSqnrDb();
+  return std::isinf(db) ? "exact" : Decimal(db, 1);
+}
+
 void PrintSchemes(const Analysis& analysis, std::ostream& out) {
-  TextTable table({Align::kLeft, Align::kRight, Align::kRight, Align::kRight, Align::kRight, Align::kRight});
-  table.AddRow({"scheme", "bits/weight", "entropy", "archive", "SQNR dB", "worst dB"});
+  const bool has_outputs = HasOutputErrors(analysis);
+  std::vector<Align> aligns(has_outputs ? 7 : 6, Align::kRight);
+  aligns[0] = Align::kLeft;
+  TextTable table(aligns);
+  std::vector<std::string> heading = {"scheme", "bits/weight", "entropy", "archive", "SQNR dB", "worst dB"};
+  if (has_outputs) heading.push_back("outputs dB");
+  table.AddRow(std::move(heading));
   for (const SchemeCosts& scheme : analysis.schemes) {
     const Cost total = scheme.Total();
     std::vector<std::string> row = {scheme.trial.title, "", "", FormatBytes(scheme.archive_bytes)};
@@ -55,6 +72,7 @@ void PrintSchemes(const Analysis& analysis, std::ostream& out) {
       row[2] = Decimal(total.entropy_bits_per_weight(), 3);
       row.push_back(is_lossless ? "exact" : Db(total));
       row.push_back(is_lossless ? "exact" : Db(scheme.matrices[scheme.WorstFirst().front()]));
+      if (has_outputs) row.push_back(is_lossless ? "exact" : OutputDb(total));
     }
     table.AddRow(std::move(row));
   }
@@ -122,7 +140,9 @@ void PrintAnalysis(const Analysis& analysis, std::ostream& out) {
   }
   out << ", " << analysis.matrices.size() << " matrices to quantize, " << FormatCount(weights) << " weights\n\n";
   PrintSchemes(analysis, out);
-  out << "\nBits and SQNR are of the matrices to quantize, scales included; archive is the whole file.\n\n";
+  out << "\nBits and SQNR are of the matrices to quantize, scales included; archive is the whole file.\n";
+  if (HasOutputErrors(analysis)) out << "outputs: SQNR of the layers' outputs over the calibration's inputs.\n";
+  out << "\n";
   PrintMatrices(analysis, out);
   PrintWorst(analysis, out);
 }

@@ -180,7 +180,10 @@ function showCurve() {
 }
 
 function showSchemes() {
-  const headings = ["scheme", "bits", "SQNR dB", "worst dB", "archive", "of files", "entropy", "worst matrix", "option of create"];
+  // With a calibration: what becomes of the layers' outputs.
+  const hasOutputs = data.schemes.some((scheme) => scheme.output_sqnr_db !== undefined);
+  const headings = ["scheme", "bits", "SQNR dB", "worst dB", ...(hasOutputs ? ["outputs dB"] : []), "archive", "of files",
+                    "entropy", "worst matrix", "option of create"];
   const rows = data.schemes.map((scheme) => {
     const known = data.tensors.length > 0;
     const loss = (db) => make("td", {class: db !== null && db < 10 ? "bad" : null}, known ? decibels(db) : "");
@@ -188,6 +191,8 @@ function showSchemes() {
       make("th", {scope: "row"}, scheme.title),
       make("td", {}, known ? scheme.bits_per_weight.toFixed(3) : ""),
       loss(scheme.sqnr_db), loss(scheme.worst_sqnr_db),
+      ...(hasOutputs ? [scheme === lossless ? loss(null) : scheme.output_sqnr_db === undefined ? make("td", {}, "")
+                                                          : loss(scheme.output_sqnr_db)] : []),
       make("td", {}, size(scheme.archive_bytes)),
       make("td", {}, percent(scheme.archive_bytes / data.source_bytes)),
       make("td", {}, known ? scheme.entropy_bits.toFixed(3) : ""),
@@ -196,7 +201,7 @@ function showSchemes() {
   });
   byId("schemes").replaceChildren(
     make("thead", {}, make("tr", {}, ...headings.map((heading, i) =>
-      make("th", {scope: "col", style: i > 6 ? "text-align:left" : null}, heading)))),
+      make("th", {scope: "col", style: i > headings.length - 3 ? "text-align:left" : null}, heading)))),
     make("tbody", {}, ...rows));
 }
 

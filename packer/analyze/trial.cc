@@ -44,6 +44,14 @@ Trial AtRate(double rate) {
   return trial;
 }
 
+Trial Smoothed() {
+  Trial trial = OfScheme(Scheme::kInt8Tensor, "int8 per tensor, smoothed (SmoothQuant)");
+  trial.kind = Trial::Kind::kSmoothed;
+  trial.name += "-smoothed";
+  trial.arguments.clear();
+  return trial;
+}
+
 Trial WithOutliersKept() {
   Trial trial = OfScheme(Scheme::kInt8Channel, "int8 per row, outlier columns kept");
   trial.kind = Trial::Kind::kOutliers;
@@ -69,6 +77,7 @@ std::vector<Trial> Trials(const TrialOptions& options) {
                                Grouped(64),
                                Grouped(32)};
   trials[1].keeps_symbols = trials[2].keeps_symbols = true;
+  if (options.calibration) trials.insert(trials.begin() + 4, Smoothed());
   std::vector<double> rates = options.rates;
   std::sort(rates.begin(), rates.end());
   rates.erase(std::unique(rates.begin(), rates.end()), rates.end());
@@ -80,6 +89,8 @@ std::vector<Trial> Trials(const TrialOptions& options) {
   for (Trial& trial : trials) {
     trial.options.include = options.include;
     trial.options.exclude = options.exclude;
+    trial.options.calibration = options.calibration;
+    if (options.calibration && !trial.arguments.empty()) trial.arguments += " --calibration FILE";
   }
   return trials;
 }

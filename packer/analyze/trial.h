@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@ struct Trial {
   enum class Kind {
     kLossless,
     kQuantized,  // what `create` makes with these options
+    kSmoothed,   // int8-tensor after SmoothQuant's rescaling; only with a calibration
     kOutliers,   // int8-channel, but columns of outliers stay as they are, as in LLM.int8()
   };
   Kind kind = Kind::kQuantized;
@@ -26,6 +28,7 @@ struct TrialOptions {
   std::vector<double> rates = {2, 2.5, 3, 3.5, 4, 4.5};  // bits per weight
   std::vector<std::string> include;                      // as in quantize::Options
   std::vector<std::string> exclude;
+  std::shared_ptr<const quantize::Calibration> calibration = nullptr;  // as in quantize::Options
 };
 
 // The lossless one first; the rate-targeted ones last, by rate.

@@ -9,6 +9,7 @@ namespace {
 struct AnalyzeOptions {
   std::string source;
   analyze::TrialOptions trials;
+  std::string calibration;
   std::string html;
   bool json = false;
   size_t threads = 0;
@@ -36,6 +37,11 @@ void Describe(CLI::App& app, AnalyzeOptions& options) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->check(CLI::Range(0.5, 8.0));
+  app.add_option("--calibration", options.calibration,
+                 "What scripts/calibrate found out about the inputs of linear layers (.safetensors): adds int8 per\n"
+                 "tensor after SmoothQuant's rescaling and, for every scheme, the error of the outputs; rates are\n"
+                 "tried as create tries them with it")
+      ->type_name("FILE");
   app.add_option("--include", options.trials.include, "Count tensors of this name too (* and ? match; may be repeated)")
       ->type_name("PATTERN")
       ->expected(1)
@@ -49,11 +55,15 @@ void Describe(CLI::App& app, AnalyzeOptions& options) {
 }
 
 Status RunAnalysis(const AnalyzeOptions& options, const Streams& streams) {
+  analyze::TrialOptions trials = options.trials;
+  if (!options.calibration.empty()) {
+    ENTROFS_ASSIGN_OR_RETURN(trials.calibration, quantize::Calibration::Open(options.calibration));
+  }
   ENTROFS_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.source));
   ThreadPool pool(ThreadCount(options.threads));
   Result<analyze::Analysis> analysis = [&] {
     std::unique_ptr<Progress> progress = MakeProgress(streams);
-    return analyze::Analyze(checkpoint, options.trials, pool, *progress);
+    return analyze::Analyze(checkpoint, trials, pool, *progress);
   }();
   if (!analysis) return std::move(analysis.error());
   PrintWarnings(streams, analysis->warnings);

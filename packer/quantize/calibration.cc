@@ -31,6 +31,12 @@ Result<std::shared_ptr<const Calibration>> Calibration::Open(const std::string& 
   return std::shared_ptr<const Calibration>(std::move(calibration));
 }
 
+std::shared_ptr<const Calibration> Calibration::Of(std::map<std::string, std::vector<float>> moments) {
+  auto calibration = std::make_shared<Calibration>();
+  calibration->moments_ = std::move(moments);
+  return calibration;
+}
+
 bool Calibration::HasHessian(const std::string& weight) const {
   auto found = tensors_.find(weight);
   return found != tensors_.end() && found->second.shape.size() == 2;
@@ -51,6 +57,7 @@ Result<std::vector<float>> Calibration::Read(const TensorInfo& tensor, uint64_t 
 }
 
 Result<std::vector<float>> Calibration::Moments(const std::string& weight, uint64_t columns) const {
+  if (auto known = moments_.find(weight); known != moments_.end()) return known->second;
   const TensorInfo& tensor = tensors_.at(weight);
   const std::string name = path_ + ": tensor '" + weight + "'";
   if (tensor.shape.back() != columns) {

@@ -22,7 +22,10 @@ class Calibration {
   // kInvalidArgument when the file is not such a file, or the errors of reading. Messages name the file.
   static Result<std::shared_ptr<const Calibration>> Open(const std::string& path);
 
-  bool Knows(const std::string& weight) const { return tensors_.contains(weight); }
+  // One held in memory, of mean squares alone, which must be finite and not negative.
+  static std::shared_ptr<const Calibration> Of(std::map<std::string, std::vector<float>> moments);
+
+  bool Knows(const std::string& weight) const { return tensors_.contains(weight) || moments_.contains(weight); }
   bool HasHessian(const std::string& weight) const;
   // Whether it has any.
   bool HasHessians() const;
@@ -39,6 +42,7 @@ class Calibration {
   std::shared_ptr<const RandomAccessFile> file_;
   std::string path_;
   std::map<std::string, TensorInfo> tensors_;
+  std::map<std::string, std::vector<float>> moments_;  // of those that are in no file
 };
 
 }  // namespace entrofs::packer::quantize
