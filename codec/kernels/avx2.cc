@@ -18,6 +18,7 @@
 namespace entrofs::codec {
 namespace {
 
+constexpr size_t kPrefetchBytes = 2048;
 constexpr unsigned kGroups = 2;  // of 32 lanes, one byte register each, two 16-bit registers per plane
 
 // Deals the bytes of a refill to four lanes, by the number each takes (two bits per lane): first two bytes of lane i to
@@ -218,6 +219,8 @@ bool DecodeHeld(const TansTables& tables, size_t rounds, Lanes& lanes_in_memory,
   Lanes lanes = lanes_in_memory;
   for (size_t round = 0; round < rounds; ++round, held += kRoundBytes) {
     for (unsigned line = 0; line < kRoundBytes; line += 64) PrefetchLine(later + round * kRoundBytes + line);
+    _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes, _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes + 64, _MM_HINT_T0);
     main = Refill(lanes, main);
     __m256i states[kGroups][4];
 #pragma GCC unroll 2

@@ -148,7 +148,13 @@ struct Finisher {
     if constexpr (kRawBits > 0) bytes = order(bytes, RawBits<kRawBits>(v, raw));
     return bytes;
   }
-  void EndRound() { raw += kRoundBytes / 8 * kRawBits; }
+  void EndRound() {
+    // At most two and a half lines a round.
+    for (unsigned line = 0; line < kRoundBytes / 8 * kRawBits; line += 64) {
+      _mm_prefetch(reinterpret_cast<const char*>(raw) + kPrefetchBytes + line, _MM_HINT_T0);
+    }
+    raw += kRoundBytes / 8 * kRawBits;
+  }
 };
 
 // Decodes `rounds` rounds. False when a round has taken more than main, or escapes, had.
