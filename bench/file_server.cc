@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -47,6 +48,9 @@ class EntrofsServer : public FileServer {
     return served;
   }
   uint64_t bytes_to_cache() const override { return model_.plain_bytes; }
+  bool fills_large_pages() const override {
+    return std::find(setup_.options.begin(), setup_.options.end(), "erofs") != setup_.options.end();
+  }
 
  private:
   const SampleModel model_;

@@ -46,6 +46,8 @@ class FileServer {
   virtual bool is_plain() const { return false; }
   // How much page cache reading it takes; 0 when it is there already.
   virtual uint64_t bytes_to_cache() const = 0;
+  // Whether the page cache holds them in pages of 2 MiB, mostly.
+  virtual bool fills_large_pages() const { return false; }
   // Whether others are compared with it as "squashfs".
   virtual bool is_squashfs() const { return false; }
 

@@ -88,14 +88,14 @@ Result<std::optional<LoadOptions>> Parse(const std::vector<std::string>& argumen
 Result<double> LoadPlain(const SampleModel& model, const AccessPattern& pattern) {
   DropFromPageCache(model.plain_path);
   const ModelFile file{model.plain_path, model.plain_bytes, model.weights_begin};
-  PretouchMemory(model.plain_bytes * 3 / 2);
+  const PretouchedMemory memory(model.plain_bytes * 3 / 2, false);
   ENTROFS_ASSIGN_OR_RETURN(Sample sample, MeasureInChild([&] { return pattern.run(file); }, kTimeoutSeconds));
   return sample.seconds;
 }
 
 Result<double> LoadPacked(const SampleModel& model, const AccessPattern& pattern, FileServer& server) {
   DropFromPageCache(model.archive_path);
-  PretouchMemory(model.plain_bytes * 3 / 2);
+  const PretouchedMemory memory(model.plain_bytes * 3 / 2, false);
   const double start = NowSeconds();
   ENTROFS_ASSIGN_OR_RETURN(ServedFile served, server.Serve());
   const double mounting = NowSeconds() - start;

@@ -40,6 +40,7 @@ constexpr SystemInfo kSystems[] = {
     {"fuse-ra128k", "the same with the kernel's read-ahead of 128 KiB, which is what others get"},
     {"erofs", "entrofs mount --engine erofs"},
     {"compare", "the entrofs of --compare"},
+    {"compare-erofs", "the same with --engine erofs"},
     {"squashfs-128k", "squashfs of the kernel, zstd, blocks of 128 KiB"},
     {"squashfs-1m", "the same, blocks of 1 MiB"},
     {"squashfuse", "squashfuse_ll with the first of these images"},
@@ -143,8 +144,12 @@ class ServerMaker {
     std::filesystem::create_directory(mount_point, error);
     if (name == "fuse") return Entrofs(mount_point, options_.entrofs, {});
     if (name == "fuse-ra128k") return Entrofs(mount_point, options_.entrofs, {"-o", "read_ahead_kb=128"});
-    if (name == "erofs") return Erofs(mount_point);
-    if (name == "compare") return Compare(mount_point);
+    if (name == "erofs") return Erofs(mount_point, options_.entrofs);
+    if (name.starts_with("compare") && options_.compare.empty()) {
+      return Error{ErrorCode::kUnsupported, "no --compare"};
+    }
+    if (name == "compare") return Entrofs(mount_point, options_.compare, {});
+    if (name == "compare-erofs") return Erofs(mount_point, options_.compare);
     if (name == "tmpfs") return MakePlainServer(model_, "/dev/shm", kSmallPage);
     if (name == "disk") return MakePlainServer(model_, folder_, kSmallPage);
     if (name == "disk-large") return MakePlainServer(model_, folder_, kLargePieces);
@@ -162,14 +167,10 @@ class ServerMaker {
     if (!options_.mount_options.empty()) more.insert(more.end(), {"-o", options_.mount_options});
     return MakeEntrofsServer(model_, mount_point, {program, std::move(more), true});
   }
-  Made Erofs(const std::string& mount_point) {
+  Made Erofs(const std::string& mount_point, const std::string& program) {
     if (::geteuid() != 0) return Error{ErrorCode::kUnsupported, "only root mounts erofs"};
-    if (!KnowsEngines(options_.entrofs)) return Error{ErrorCode::kUnsupported, "this entrofs has no --engine"};
-    return Entrofs(mount_point, options_.entrofs, {"--engine", "erofs"});
-  }
-  Made Compare(const std::string& mount_point) {
-    if (options_.compare.empty()) return Error{ErrorCode::kUnsupported, "no --compare"};
-    return Entrofs(mount_point, options_.compare, {});
+    if (!KnowsEngines(program)) return Error{ErrorCode::kUnsupported, "this entrofs has no --engine"};
+    return Entrofs(mount_point, program, {"--engine", "erofs"});
   }
 
   const MountBenchOptions& options_;

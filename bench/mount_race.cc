@@ -21,7 +21,7 @@ class Runner {
   Status Turn(FileServer& server, const AccessPattern& pattern) {
     if (refused_.contains({server.name, std::string(pattern.name)})) return OkStatus();
     ENTROFS_ASSIGN_OR_RETURN(ServedFile served, server.Serve());
-    PretouchMemory(server.bytes_to_cache() * 3 / 2);
+    const PretouchedMemory memory(server.bytes_to_cache() * 3 / 2, server.fills_large_pages());
     Status status = OkStatus();
     if (!server.is_plain()) status = Measure(server, pattern, served, "cold");
     if (status && (server.is_plain() || options_.warm) && pattern.is_cached) {

@@ -4,10 +4,12 @@
 #include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/statfs.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -23,6 +25,15 @@ namespace {
 
 constexpr size_t kPieceBytes = 1 << 20;
 constexpr size_t kPageBytes = 4096;
+// Of pretouched memory: free at any time, and given back between two looks.
+constexpr uint64_t kReadyBytes = 512 << 20;
+constexpr uint64_t kGivenAtOnceBytes = 16 << 20;
+constexpr std::chrono::milliseconds kCheckInterval(1);
+
+uint64_t FreeMemoryBytes() {
+  struct sysinfo info;
+  return ::sysinfo(&info) == 0 ? uint64_t{info.freeram} * info.mem_unit : 0;
+}
 
 Status WriteAll(int fd, ByteSpan bytes) {
   while (!bytes.empty()) {
@@ -133,12 +144,32 @@ std::string FileSystemName(const std::string& path) {
   }
 }
 
-void PretouchMemory(uint64_t bytes) {
-  void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+PretouchedMemory::PretouchedMemory(uint64_t bytes, bool in_large_pages) : bytes_(bytes) {
+  void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (data == MAP_FAILED) return;
-  ::madvise(data, bytes, MADV_HUGEPAGE);
-  for (uint64_t at = 0; at < bytes; at += kPageBytes) static_cast<volatile uint8_t*>(data)[at] = 1;
-  ::munmap(data, bytes);
+  data_ = static_cast<uint8_t*>(data);
+  ::madvise(data_, bytes, in_large_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+  ::madvise(data_, bytes, MADV_DONTFORK);  // a child would keep what is given back
+  for (uint64_t at = 0; at < bytes; at += kPageBytes) static_cast<volatile uint8_t*>(data_)[at] = 1;
+  thread_ = std::thread([this] { GiveBackWhileUsed(); });
+}
+
+PretouchedMemory::~PretouchedMemory() {
+  if (data_ == nullptr) return;
+  ends_ = true;
+  thread_.join();
+  ::munmap(data_, bytes_);
+}
+
+void PretouchedMemory::GiveBackWhileUsed() {
+  const uint64_t wanted = FreeMemoryBytes() + kReadyBytes;
+  for (uint64_t given = 0; !ends_ && given < bytes_; std::this_thread::sleep_for(kCheckInterval)) {
+    while (given < bytes_ && FreeMemoryBytes() < wanted) {
+      const uint64_t size = std::min(kGivenAtOnceBytes, bytes_ - given);
+      ::madvise(data_ + given, size, MADV_DONTNEED);
+      given += size;
+    }
+  }
 }
 
 }  // namespace entrofs::bench

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "base/result.h"
@@ -54,9 +56,25 @@ Status CompareFiles(const std::string& a, const std::string& b, uint64_t size_by
 // "ext4", "tmpfs", ...: the file system that `path` is on.
 std::string FileSystemName(const std::string& path);
 
-// Takes `bytes` of memory in large pages, writes to them and gives them back. A virtual machine may have returned free
-// memory to its host; getting it back costs more than most of what is measured here, and large pages are those that are
-// returned. They are again after about a second.
-void PretouchMemory(uint64_t bytes);
+// Memory for what is measured. A virtual machine may return free memory to its host, and getting it back costs more
+// than most of what is measured here. So this takes `bytes` of memory, writes to them, and gives them back as they are
+// used up: hosts take much free memory at once. `in_large_pages`: as it will be used, for the kernel keeps free memory
+// by size.
+class PretouchedMemory {
+ public:
+  PretouchedMemory(uint64_t bytes, bool in_large_pages);
+  // Gives back the rest.
+  ~PretouchedMemory();
+  PretouchedMemory(const PretouchedMemory&) = delete;
+  PretouchedMemory& operator=(const PretouchedMemory&) = delete;
+
+ private:
+  void GiveBackWhileUsed();
+
+  const uint64_t bytes_;
+  uint8_t* data_ = nullptr;
+  std::atomic<bool> ends_{false};
+  std::thread thread_;
+};
 
 }  // namespace entrofs::bench
