@@ -123,6 +123,7 @@ class SignedFile : public RandomAccessFile {
     return OkStatus();
   }
   uint64_t size() const override { return file_->size(); }
+  FileAccess access() const override { return file_->access(); }
   void DropCached(uint64_t offset, uint64_t length) const override { file_->DropCached(offset, length); }
 
  private:

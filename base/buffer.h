@@ -9,11 +9,13 @@
 
 namespace entrofs {
 
-// An owned, 64-byte aligned, uninitialized block of memory. Movable, not copyable. Contents survive a move, not a
-// Reserve that grows. Throws std::bad_alloc when memory is short.
+// An owned, uninitialized block of memory. Movable, not copyable. Contents survive a move, not a Reserve that grows.
+// Throws std::bad_alloc when memory is short.
 class Buffer {
  public:
   static constexpr size_t kAlignment = 64;
+  // Of blocks of at least this size.
+  static constexpr size_t kPageBytes = 4096;
 
   Buffer() = default;
   explicit Buffer(size_t size) { Reserve(size); }
@@ -23,7 +25,8 @@ class Buffer {
     if (size > capacity_) {
       data_.reset();
       capacity_ = 0;
-      data_.reset(static_cast<uint8_t*>(::operator new (size, std::align_val_t{kAlignment})));
+      const std::align_val_t alignment{size < kPageBytes ? kAlignment : kPageBytes};
+      data_ = Data(static_cast<uint8_t*>(::operator new(size, alignment)), Free{alignment});
       capacity_ = size;
     }
     size_ = size;
@@ -39,9 +42,14 @@ class Buffer {
 
  private:
   struct Free {
-    void operator()(uint8_t* p) const { ::operator delete (p, std::align_val_t{kAlignment}); }
+    Free() : alignment{kAlignment} {}
+    explicit Free(std::align_val_t of_block) : alignment(of_block) {}
+    void operator()(uint8_t* p) const { ::operator delete(p, alignment); }
+    std::align_val_t alignment;
   };
-  std::unique_ptr<uint8_t[], Free> data_;
+  using Data = std::unique_ptr<uint8_t[], Free>;
+
+  Data data_;
   size_t size_ = 0;
   size_t capacity_ = 0;
 };

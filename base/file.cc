@@ -60,6 +60,7 @@ class PosixRandomAccessFile : public RandomAccessFile {
     if (fd_.get() < 0) return SystemError("cannot open " + path_, errno);
     struct stat info;
     if (::fstat(fd_.get(), &info) != 0) return SystemError("cannot stat " + path_, errno);
+    access_ = {info.st_uid, info.st_gid, info.st_mode & 07777};
     if (S_ISBLK(info.st_mode)) {
       off_t end = ::lseek(fd_.get(), 0, SEEK_END);
       if (end < 0) return SystemError("cannot seek in " + path_, errno);
@@ -87,6 +88,7 @@ class PosixRandomAccessFile : public RandomAccessFile {
   }
 
   uint64_t size() const override { return size_; }
+  FileAccess access() const override { return access_; }
 
   // After Open. Bytes that change while they are used could lead the user astray, so nobody else may be able to.
   void MapUnlessOthersMayWrite() {
@@ -119,6 +121,7 @@ class PosixRandomAccessFile : public RandomAccessFile {
   const std::string path_;
   FileDescriptor fd_;
   uint64_t size_ = 0;
+  FileAccess access_;
   std::unique_ptr<FileMapping> mapping_;
 };
 

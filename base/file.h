@@ -11,6 +11,13 @@
 // files in their place.
 namespace entrofs {
 
+// Whose a file is and who may read it.
+struct FileAccess {
+  uint32_t owner = 0;
+  uint32_t group = 0;
+  uint32_t mode = 0400;  // the permission bits
+};
+
 // A file that is read at arbitrary offsets. Thread-safe.
 class RandomAccessFile {
  public:
@@ -22,6 +29,9 @@ class RandomAccessFile {
 
   // The length when the file was opened.
   virtual uint64_t size() const = 0;
+
+  // Of the file that was opened, whatever its path leads to by now. Bytes that are no file are root's alone.
+  virtual FileAccess access() const { return {}; }
 
   // Hint: the bytes are not needed in the page cache any longer.
   virtual void DropCached(uint64_t /*offset*/, uint64_t /*length*/) const {}

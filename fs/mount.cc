@@ -99,14 +99,11 @@ std::unique_ptr<MemoryWatch> WatchMemory(VirtualFs& files, PageFiller* filler, c
       });
 }
 
-Result<FuseContext> MakeContext(VirtualFs& files, const MountOptions& options) {
-  struct stat info;
-  if (::stat(options.archive_path.c_str(), &info) != 0)
-    return SystemError("cannot open " + options.archive_path, errno);
+FuseContext MakeContext(VirtualFs& files, const MountOptions& options, const FileAccess& access) {
   FuseContext context(files, options);
-  context.owner = info.st_uid;
-  context.group = info.st_gid;
-  context.mode_mask = ModeMask(info.st_mode);
+  context.owner = access.owner;
+  context.group = access.group;
+  context.mode_mask = ModeMask(access.mode);
   return context;
 }
 
@@ -142,13 +139,14 @@ Status Serve(std::unique_ptr<archive::ArchiveReader> reader, const MountOptions&
     ENTROFS_RETURN_IF_ERROR(resident->Reserve(options.archive_memory == ArchiveMemory::kLocked));
   }
   DropPrivileges(options);  // locking memory takes one
+  const FileAccess access = reader->file().access();
   if (resident != nullptr) resident->Load();
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<VirtualFs> files,
                            VirtualFs::Create(std::move(reader), {.cache_bytes = options.cache_bytes,
                                                                  .cache_policy = options.cache_policy,
                                                                  .threads = options.threads,
                                                                  .drop_archive_pages = options.drop_archive_pages}));
-  ENTROFS_ASSIGN_OR_RETURN(FuseContext context, MakeContext(*files, options));
+  FuseContext context = MakeContext(*files, options, access);
   const std::unique_ptr<PageFiller> filler = MakeFiller(context);
   const std::unique_ptr<MemoryWatch> memory = WatchMemory(*files, filler.get(), options);
   blocked.reset();

@@ -28,6 +28,7 @@ class ResidentFile : public RandomAccessFile {
 
   Status ReadAt(uint64_t offset, MutableByteSpan out) const override;
   uint64_t size() const override { return file_->size(); }
+  FileAccess access() const override { return file_->access(); }
   void DropCached(uint64_t offset, uint64_t length) const override { file_->DropCached(offset, length); }
   ByteSpan View(uint64_t offset, uint64_t length) const override;
   bool ViewsHold() const override { return true; }

@@ -24,6 +24,20 @@ class FileTest : public testing::Test {
   std::filesystem::path folder_;
 };
 
+TEST_F(FileTest, AccessIsOfWhatWasOpenedNotOfWhatThePathLeadsTo) {
+  for (const char* name : {"mine", "other"}) {
+    auto made = CreateFile(Path(name));
+    ASSERT_TRUE(made.ok() && (*made)->Commit().ok());
+  }
+  ASSERT_EQ(::chmod(Path("mine").c_str(), 0440), 0);
+  ASSERT_EQ(::chmod(Path("other").c_str(), 0644), 0);
+  auto file = OpenForReading(Path("mine"));
+  ASSERT_TRUE(file.ok());
+  std::filesystem::rename(Path("other"), Path("mine"));
+  EXPECT_EQ((*file)->access().mode, 0440u);
+  EXPECT_EQ((*file)->access().owner, ::geteuid());
+}
+
 TEST_F(FileTest, CommitMakesTheWholeFileAppear) {
   auto file = CreateFile(Path("a"));
   ASSERT_TRUE(file.ok());
