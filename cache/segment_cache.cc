@@ -18,10 +18,11 @@ struct SegmentCache::Entry {
   SegmentId id = 0;
   State state = State::kDecoding;  // guarded by the cache's mutex
   std::optional<Error> error;      // set before kFailed, constant after
+  size_t lead_bytes = 0;           // of the buffer, unused
   BufferLease buffer;              // written by the decoding thread before kReady, constant after
 };
 
-ByteSpan SegmentCache::Pinned::bytes() const { return entry_->buffer->span(); }
+ByteSpan SegmentCache::Pinned::bytes() const { return entry_->buffer->span().subspan(entry_->lead_bytes); }
 
 SegmentCache::SegmentCache(size_t budget_bytes, std::unique_ptr<CachePolicy> policy)
     : buffers_(std::make_shared<BufferPool>(kIdleBufferBytes)), policy_(std::move(policy)) {
@@ -30,31 +31,32 @@ SegmentCache::SegmentCache(size_t budget_bytes, std::unique_ptr<CachePolicy> pol
 
 SegmentCache::~SegmentCache() = default;
 
-Result<SegmentCache::Pinned> SegmentCache::Get(SegmentId id, size_t size_bytes, const Decode& decode) {
+Result<SegmentCache::Pinned> SegmentCache::Get(SegmentId id, size_t size_bytes, const Decode& decode,
+                                               size_t lead_bytes) {
   std::unique_lock lock(mutex_);
   policy_->Asked(id);
-  return DecodeOrJoin(lock, id, size_bytes, decode);
+  return DecodeOrJoin(lock, id, size_bytes, decode, lead_bytes);
 }
 
 std::optional<Result<SegmentCache::Pinned>> SegmentCache::GetWhole(SegmentId id, size_t size_bytes,
-                                                                   const Decode& decode) {
+                                                                   const Decode& decode, size_t lead_bytes) {
   std::unique_lock lock(mutex_);
   policy_->Asked(id);
   bool full = counts_.bytes + size_bytes > counts_.budget_bytes;
   if (!entries_.contains(id) && !policy_->KeepsWhole(id, full)) return std::nullopt;
-  return DecodeOrJoin(lock, id, size_bytes, decode);
+  return DecodeOrJoin(lock, id, size_bytes, decode, lead_bytes);
 }
 
-Status SegmentCache::Prepare(SegmentId id, size_t size_bytes, const Decode& decode) {
+Status SegmentCache::Prepare(SegmentId id, size_t size_bytes, const Decode& decode, size_t lead_bytes) {
   std::unique_lock lock(mutex_);
-  Result<Pinned> pinned = DecodeOrJoin(lock, id, size_bytes, decode);
+  Result<Pinned> pinned = DecodeOrJoin(lock, id, size_bytes, decode, lead_bytes);
   if (!pinned) return std::move(pinned.error());
   return OkStatus();
 }
 
 // Leaves the lock open when it decodes.
 Result<SegmentCache::Pinned> SegmentCache::DecodeOrJoin(std::unique_lock<std::mutex>& lock, SegmentId id,
-                                                        size_t size_bytes, const Decode& decode) {
+                                                        size_t size_bytes, const Decode& decode, size_t lead_bytes) {
   if (auto place = entries_.find(id); place != entries_.end()) {
     return Wait(lock, std::shared_ptr<Entry>(place->second));
   }
@@ -63,7 +65,7 @@ Result<SegmentCache::Pinned> SegmentCache::DecodeOrJoin(std::unique_lock<std::mu
   entries_.emplace(id, entry);
   ++counts_.misses;
   lock.unlock();
-  Status status = DecodeInto(*entry, size_bytes, decode);
+  Status status = DecodeInto(*entry, size_bytes, decode, lead_bytes);
   bool ok = status.ok();
   Finish(entry, std::move(status));
   if (!ok) return *entry->error;
@@ -109,10 +111,11 @@ Result<SegmentCache::Pinned> SegmentCache::Wait(std::unique_lock<std::mutex>& lo
 }
 
 // Whatever happens in here must reach the waiters, exceptions too.
-Status SegmentCache::DecodeInto(Entry& entry, size_t size_bytes, const Decode& decode) {
+Status SegmentCache::DecodeInto(Entry& entry, size_t size_bytes, const Decode& decode, size_t lead_bytes) {
   try {
-    entry.buffer = BufferLease(buffers_, size_bytes);
-    return decode(entry.buffer->span());
+    entry.lead_bytes = lead_bytes;
+    entry.buffer = BufferLease(buffers_, lead_bytes + size_bytes);
+    return decode(entry.buffer->span().subspan(lead_bytes));
   } catch (const std::bad_alloc&) {
     return Error{ErrorCode::kNoMemory, "out of memory"};
   } catch (const std::exception& e) {

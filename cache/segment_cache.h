@@ -43,15 +43,16 @@ class SegmentCache {
   ~SegmentCache();
 
   // The segment, of `size_bytes`. Decodes on the calling thread unless the segment is there or being decoded.
-  // Blocks. Errors are those of the decoder; kNoMemory when it ran out of memory.
-  Result<Pinned> Get(SegmentId id, size_t size_bytes, const Decode& decode);
+  // Blocks. Errors are those of the decoder; kNoMemory when it ran out of memory. `lead_bytes`, less than a page: how
+  // far behind the beginning of a page its bytes shall lie, when they are decoded now.
+  Result<Pinned> Get(SegmentId id, size_t size_bytes, const Decode& decode, size_t lead_bytes = 0);
 
   // As Get, for a segment that is needed once and as a whole: nothing when it is neither there nor being decoded nor
   // worth keeping. The caller then decodes it where the bytes are wanted.
-  std::optional<Result<Pinned>> GetWhole(SegmentId id, size_t size_bytes, const Decode& decode);
+  std::optional<Result<Pinned>> GetWhole(SegmentId id, size_t size_bytes, const Decode& decode, size_t lead_bytes = 0);
 
   // Makes the segment ready for somebody who will ask for it. As Get, but does not count as being asked for.
-  Status Prepare(SegmentId id, size_t size_bytes, const Decode& decode);
+  Status Prepare(SegmentId id, size_t size_bytes, const Decode& decode, size_t lead_bytes = 0);
 
   // True when the segment is there or being decoded. Never waits; does not count as being asked for.
   bool Contains(SegmentId id) const;
@@ -74,10 +75,10 @@ class SegmentCache {
   Counts counts() const;
 
  private:
-  Result<Pinned> DecodeOrJoin(std::unique_lock<std::mutex>& lock, SegmentId id, size_t size_bytes,
-                              const Decode& decode);
+  Result<Pinned> DecodeOrJoin(std::unique_lock<std::mutex>& lock, SegmentId id, size_t size_bytes, const Decode& decode,
+                              size_t lead_bytes);
   Result<Pinned> Wait(std::unique_lock<std::mutex>& lock, const std::shared_ptr<Entry>& entry);
-  Status DecodeInto(Entry& entry, size_t size_bytes, const Decode& decode);
+  Status DecodeInto(Entry& entry, size_t size_bytes, const Decode& decode, size_t lead_bytes);
   void Finish(const std::shared_ptr<Entry>& entry, Status status);
   void KeepLocked(const Entry& entry);
   void EvictLocked();

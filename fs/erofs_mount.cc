@@ -40,8 +40,8 @@ Status SetReadAhead(const std::string& device, uint32_t read_ahead_kb) {
   return OkStatus();
 }
 
-// A mount's settings do not tell whose they are, but they appear with it. Should somebody else have mounted an EROFS at
-// the same moment, it will read ahead farther, too.
+// A mount's settings do not tell whose they are (their names are counted, not made of device numbers), but they appear
+// with it. Should somebody else have mounted an EROFS at the same moment, it will read ahead farther, too.
 Status SetReadAheadOfNew(const std::vector<std::string>& before, uint32_t read_ahead_kb) {
   std::vector<std::string> now = AllErofsDevices();
   std::vector<std::string> added;

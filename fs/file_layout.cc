@@ -67,6 +67,7 @@ Piece FileLayout::MakePiece(const Place& place, uint64_t segment) {
   piece.ordinal = place.first_ordinal + segment;
   piece.id = place.first_id + segment;
   piece.segment_bytes = std::min<uint64_t>(extent.segment_bytes, extent.plain_bytes - segment * extent.segment_bytes);
+  piece.file_offset = place.offset + segment * extent.segment_bytes;
   piece.size = piece.segment_bytes;
   return piece;
 }

@@ -16,6 +16,7 @@ struct Piece {
   uint64_t ordinal = 0;      // within the virtual file: neighbours in the file differ by one
   cache::SegmentId id = 0;   // equal for equal stored bytes, wherever they appear
   size_t segment_bytes = 0;  // plain bytes of the whole segment
+  uint64_t file_offset = 0;  // of the whole segment
   size_t begin = 0;          // first byte wanted
   size_t size = 0;           // bytes wanted
 

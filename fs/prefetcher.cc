@@ -24,7 +24,7 @@ Prefetcher::~Prefetcher() {
   thread_.join();
 }
 
-void Prefetcher::OnRead(size_t file, uint64_t segment_count, uint64_t first, uint64_t last, uint64_t depth) {
+void Prefetcher::OnRead(size_t file, uint64_t segment_count, uint64_t first, uint64_t last, const Depth& depth) {
   Range passed;
   {
     std::lock_guard lock(mutex_);
@@ -37,7 +37,7 @@ void Prefetcher::OnRead(size_t file, uint64_t segment_count, uint64_t first, uin
     run->last_use = ++clock_;
     if (first >= run->low && last <= run->high) return;  // within what was read just now
     passed = Advance(*run, first, last);
-    if (run->length >= 2) QueueAhead(*run, segment_count, std::min(run->length, depth));
+    if (run->length >= 2) QueueAhead(*run, segment_count, depth);
   }
   wake_.notify_one();
   if (passed.begin < passed.end) actions_.passed(file, passed.begin, passed.end);
@@ -71,10 +71,13 @@ Prefetcher::Range Prefetcher::Advance(Run& run, uint64_t first, uint64_t last) {
   return {before.begin - std::min(before.begin, kKeptBehind), first - std::min(first, kKeptBehind)};
 }
 
-// What other readers had queued may go: they will ask again.
-void Prefetcher::QueueAhead(const Run& run, uint64_t segment_count, uint64_t depth) {
+// As many as the run is long, or as its reader takes at once. What other readers had queued may go: they will ask
+// again.
+void Prefetcher::QueueAhead(const Run& run, uint64_t segment_count, const Depth& depth) {
   queue_.clear();
-  for (uint64_t step = 1; step <= depth; ++step) {
+  const uint64_t wanted = std::max(run.length, run.high - run.low + 1);
+  const uint64_t count = std::min(wanted, run.direction > 0 ? depth.forward : depth.backward);
+  for (uint64_t step = 1; step <= count; ++step) {
     if (run.direction > 0 ? run.high + step >= segment_count : step > run.low) break;
     queue_.push_back({run.file, run.direction > 0 ? run.high + step : run.low - step});
   }

@@ -32,12 +32,17 @@ class Prefetcher {
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
 
-  // A reader asked for the segments first..last of a file of `segment_count` segments; up to `depth` of those ahead are
-  // worth loading. Thread-safe; never waits for decoding.
-  void OnRead(size_t file, uint64_t segment_count, uint64_t first, uint64_t last, uint64_t depth = kMaxDepth);
-
   // Segments ahead of a reader once its run is long. More measured worse.
   static constexpr uint64_t kMaxDepth = 4;
+  // How many are worth loading.
+  struct Depth {
+    uint64_t forward = kMaxDepth;
+    uint64_t backward = kMaxDepth;
+  };
+
+  // A reader asked for the segments first..last of a file of `segment_count` segments. Thread-safe; never waits for
+  // decoding.
+  void OnRead(size_t file, uint64_t segment_count, uint64_t first, uint64_t last, const Depth& depth);
 
  private:
   // A run of reads that followed each other.
@@ -60,7 +65,7 @@ class Prefetcher {
   Run* FindRun(size_t file, uint64_t first, uint64_t last);
   void StartRun(size_t file, uint64_t first, uint64_t last);
   static Range Advance(Run& run, uint64_t first, uint64_t last);
-  void QueueAhead(const Run& run, uint64_t segment_count, uint64_t depth);
+  void QueueAhead(const Run& run, uint64_t segment_count, const Depth& depth);
   void Work();
 
   const Actions actions_;

@@ -17,8 +17,13 @@ constexpr size_t kIdleReplyBytes = 4 << 20;
 // Smaller parts of cached segments are copied, which keeps the number of parts of a reply low.
 constexpr size_t kCopyBelowBytes = 16 << 10;
 
-// Larger requests mean that the kernel reads ahead by itself; decoding them straight into the reply is faster then.
+// Larger requests mean that the kernel reads ahead by itself; decoding them straight into the reply is faster then. It
+// never does so backwards.
 constexpr size_t kPrefetchBelowBytes = 512 << 10;
+
+// The kernel copies replies into its pages page by page; it does so in one piece where the bytes lie in our pages as in
+// its own.
+size_t LeadBytes(const Piece& piece) { return piece.file_offset % Buffer::kPageBytes; }
 
 // Counts a request as long as it lives.
 class Busy {
@@ -78,7 +83,10 @@ Result<ReadReply> VirtualFs::Read(InodeNumber inode, uint64_t offset, size_t len
   Busy busy(busy_);
   size_t available = offset < node->size_bytes ? std::min<uint64_t>(length, node->size_bytes - offset) : 0;
   std::vector<Piece> pieces = layouts_[node->file].Cut(offset, available);
-  NotePlace(node->file, pieces, reads_ahead || available >= kPrefetchBelowBytes);
+  Prefetcher::Depth ahead;
+  if (reads_ahead || available >= kPrefetchBelowBytes) ahead.forward = 0;
+  if (reads_ahead) ahead.backward = 0;
+  NotePlace(node->file, pieces, ahead);
   Result<ReadReply> reply = ReadPieces(pieces, available);
   if (!reply) {
     counters_.Add(Counter::kReadErrors);
@@ -129,7 +137,8 @@ VirtualFs::PieceResult VirtualFs::Fetch(const Piece& piece, MutableByteSpan spac
 // Straight into the reply, unless the segment is at hand or the cache wants it.
 VirtualFs::PieceResult VirtualFs::FetchWhole(const Piece& piece, MutableByteSpan space) {
   std::optional<Result<cache::SegmentCache::Pinned>> segment = cache_.GetWhole(
-      piece.id, piece.segment_bytes, [&](MutableByteSpan plain) { return source_.Decode(piece, plain); });
+      piece.id, piece.segment_bytes, [&](MutableByteSpan plain) { return source_.Decode(piece, plain); },
+      LeadBytes(piece));
   if (!segment) return {space, std::nullopt, source_.Decode(piece, space)};
   if (!*segment) return {{}, std::nullopt, std::move(segment->error())};
   ByteSpan bytes = (*segment)->bytes();
@@ -139,13 +148,14 @@ VirtualFs::PieceResult VirtualFs::FetchWhole(const Piece& piece, MutableByteSpan
 }
 
 Result<cache::SegmentCache::Pinned> VirtualFs::GetCached(const Piece& piece) {
-  return cache_.Get(piece.id, piece.segment_bytes, [&](MutableByteSpan plain) { return source_.Decode(piece, plain); });
+  return cache_.Get(
+      piece.id, piece.segment_bytes, [&](MutableByteSpan plain) { return source_.Decode(piece, plain); },
+      LeadBytes(piece));
 }
 
-void VirtualFs::NotePlace(size_t file, const std::vector<Piece>& pieces, bool reads_ahead) {
+void VirtualFs::NotePlace(size_t file, const std::vector<Piece>& pieces, const Prefetcher::Depth& ahead) {
   if (pieces.empty()) return;
-  uint64_t depth = reads_ahead ? 0 : Prefetcher::kMaxDepth;
-  prefetcher_.OnRead(file, layouts_[file].segment_count(), pieces.front().ordinal, pieces.back().ordinal, depth);
+  prefetcher_.OnRead(file, layouts_[file].segment_count(), pieces.front().ordinal, pieces.back().ordinal, ahead);
 }
 
 // Their memory serves the next segments while the CPU cache still holds it.
@@ -162,8 +172,9 @@ void VirtualFs::Release(size_t file, uint64_t begin, uint64_t end) {
 void VirtualFs::Prefetch(const Prefetcher::Target& target) try {
   Piece piece = layouts_[target.file].WholeSegment(target.ordinal);
   if (cache_.Contains(piece.id)) return;
-  Status status = cache_.Prepare(piece.id, piece.segment_bytes,
-                                 [&](MutableByteSpan plain) { return source_.Decode(piece, plain); });
+  Status status = cache_.Prepare(
+      piece.id, piece.segment_bytes, [&](MutableByteSpan plain) { return source_.Decode(piece, plain); },
+      LeadBytes(piece));
   if (status.ok()) counters_.Add(Counter::kSegmentsPrefetched);
 } catch (const std::bad_alloc&) {
   // Without memory there is nothing to do ahead.

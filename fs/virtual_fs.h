@@ -87,7 +87,7 @@ class VirtualFs {
   void FetchAll(const std::vector<Piece>& pieces, uint8_t* buffer, std::vector<PieceResult>& results);
   PieceResult Fetch(const Piece& piece, MutableByteSpan space);
   PieceResult FetchWhole(const Piece& piece, MutableByteSpan space);
-  void NotePlace(size_t file, const std::vector<Piece>& pieces, bool reads_ahead);
+  void NotePlace(size_t file, const std::vector<Piece>& pieces, const Prefetcher::Depth& ahead);
   void Prefetch(const Prefetcher::Target& target);
   void Release(size_t file, uint64_t begin, uint64_t end);
   Result<cache::SegmentCache::Pinned> GetCached(const Piece& piece);

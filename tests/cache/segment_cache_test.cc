@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/buffer.h"
 #include "cache/lru_policy.h"
 
 namespace entrofs::cache {
@@ -49,6 +50,16 @@ TEST(SegmentCache, SecondReaderDecodesNothing) {
   EXPECT_EQ(cache.counts().hits, 1u);
   EXPECT_EQ(cache.counts().misses, 1u);
   EXPECT_EQ(cache.counts().bytes, kSize);
+}
+
+TEST(SegmentCache, BytesLieInTheirPageAsWished) {
+  SegmentCache cache = MakeCache(4);
+  CountingDecoder decoder;
+  for (const size_t lead : {size_t{0}, size_t{1237}, size_t{4095}}) {
+    const auto pinned = cache.Get(lead, kSize, decoder(lead), lead);
+    ASSERT_TRUE(IsFilled(pinned, lead));
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(pinned->bytes().data()) % Buffer::kPageBytes, lead);
+  }
 }
 
 TEST(SegmentCache, EightReadersOneDecode) {
