@@ -42,6 +42,23 @@ std::string RoundTripDifference(const std::string& archive, const std::string& s
   return Difference(source, target);
 }
 
+TEST(Pack, CountsTablesAsTheyLieInTheFile) {
+  TemporaryFolder folder;
+  // Each with a table of its own, all alike, so that they take little in the compressed index.
+  std::vector<testing_support::SampleTensor> tensors;
+  for (int i = 0; i < 60; ++i) {
+    tensors.push_back(Weights("t" + std::to_string(i), Dtype::kBf16, {64, 1040 + static_cast<uint64_t>(i)}, 7));
+  }
+  WriteFile(folder.Path("source") + "/model.safetensors", SafetensorsFile(tensors));
+  Result<PackResult> result = PackFolder(folder.Path("source"), folder.Path("archive"));
+  ASSERT_TRUE(result.ok());
+  uint64_t counted = result->report.other_archive_bytes;
+  for (const TensorReport& tensor : result->report.tensors) counted += tensor.archive_bytes;
+  // The report, names and places, header and footer come on top.
+  EXPECT_LT(counted + 500, result->archive_bytes);
+  EXPECT_GT(counted + 20'000, result->archive_bytes);
+}
+
 TEST(Pack, GivesBackEveryByteOfEveryKindOfFile) {
   TemporaryFolder folder;
   const std::string source = folder.Path("source");
