@@ -90,7 +90,8 @@ std::vector<Trial> Trials(const TrialOptions& options) {
     trial.options.include = options.include;
     trial.options.exclude = options.exclude;
     trial.options.calibration = options.calibration;
-    if (options.calibration && !trial.arguments.empty()) trial.arguments += " --calibration FILE";
+    // Of the other schemes it only tells the error.
+    if (options.calibration && trial.options.scheme == Scheme::kRate) trial.arguments += " --calibration FILE";
   }
   return trials;
 }
