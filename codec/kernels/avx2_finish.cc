@@ -19,7 +19,7 @@ struct Escaped {
 };
 
 // Replaces the markers among `blocks` times 64 held bytes, the byte after which is writable. Without branches for up to
-// three in 64 bytes: a patch past the last marker lands on the byte after the 64, which is put back. All markers are
+// four in 64 bytes: a patch past the last marker lands on the byte after the 64, which is put back. All markers are
 // found before the first patch, because a vector load would wait for the bytes just written.
 bool PatchEscapes(uint8_t marker_byte, size_t blocks, uint8_t* held, StreamCursor& cursor, Escaped& escaped) {
   const __m256i marker = _mm256_set1_epi8(static_cast<char>(marker_byte));
@@ -41,8 +41,10 @@ bool PatchEscapes(uint8_t marker_byte, size_t blocks, uint8_t* held, StreamCurso
     mask = _blsr_u64(mask);
     bytes[_tzcnt_u64(mask)] = escapes[2];
     mask = _blsr_u64(mask);
+    bytes[_tzcnt_u64(mask)] = escapes[3];
+    mask = _blsr_u64(mask);
     bytes[64] = after;
-    for (unsigned j = 3; mask != 0; ++j, mask = _blsr_u64(mask)) bytes[_tzcnt_u64(mask)] = escapes[j];
+    for (unsigned j = 4; mask != 0; ++j, mask = _blsr_u64(mask)) bytes[_tzcnt_u64(mask)] = escapes[j];
     escapes += count;
     if (escapes > cursor.escapes_end) [[unlikely]] {
       return false;
