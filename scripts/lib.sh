@@ -86,6 +86,72 @@ test_aarch64() {
     run_gtest "$aarch64_seconds" qemu-aarch64 "$root_dir/build/aarch64/bin/codec_test"
 }
 
+# skip_without COMMAND STEP: true where the command is not there; says so and counts the step as skipped.
+skip_without() {
+  ! command -v "$1" >/dev/null || return 1
+  say "$2 skipped: no $1 (scripts/install-deps --checks installs it)"
+  skipped_count=$((skipped_count + 1))
+}
+
+# run_programs PRESET PROGRAM...: GoogleTest programs of a build, each in one process.
+run_programs() {
+  local preset=$1 program status=0
+  shift
+  for program in "$@"; do
+    run_gtest 900 "$root_dir/build/$preset/bin/$program" || status=1
+  done
+  return "$status"
+}
+
+# What goes through the codec's kernels, once more with the portable ones.
+scalar_tests=(codec_test archive_test golden_test fs_test)
+test_scalar() {
+  ENTROFS_TARGETS=${scalar_tests[*]} build dev "$@" && ENTROFS_KERNELS=scalar run_programs dev "${scalar_tests[@]}"
+}
+
+# What has threads of its own, under ThreadSanitizer; `scripts/test tsan` runs everything.
+thread_tests=(base_test cache_test archive_test fs_test mount_test)
+test_threads() {
+  ENTROFS_TARGETS=${thread_tests[*]} build tsan "$@" && run_programs tsan "${thread_tests[@]}"
+}
+
+# run_corpora: every fuzz target on its seeds and on what was ever found; each target counts as a test.
+run_corpora() {
+  local target name folders status=0 fuzz=$root_dir/build/fuzz
+  "$fuzz/bin/make-fuzz-corpus" "$fuzz/seeds" || return 1
+  for target in "$root_dir"/tests/fuzz/fuzz_*.cc; do
+    name=$(basename "$target" .cc)
+    name=${name#fuzz_}
+    folders=("$fuzz/seeds/$name")
+    [ ! -d "$root_dir/tests/fuzz/regressions/$name" ] || folders+=("$root_dir/tests/fuzz/regressions/$name")
+    if "$fuzz/bin/fuzz-$name" -runs=0 -timeout=60 -malloc_limit_mb=64 "${folders[@]}" >"$fuzz/$name.log" 2>&1; then
+      passed_count=$((passed_count + 1))
+    else
+      tail -20 "$fuzz/$name.log" >&2
+      failed_count=$((failed_count + 1))
+      status=1
+    fi
+  done
+  return "$status"
+}
+
+# The other compiler: all of the product and its fuzz targets by clang, with both sanitizers.
+test_clang() {
+  skip_without clang++-14 clang && return 0
+  build fuzz "$@" && run_corpora
+}
+
+# clang-tidy without what takes long; counts as one test.
+test_tidy() {
+  skip_without clang-tidy tidy && return 0
+  if "$root_dir/scripts/tidy" --quick >&2; then
+    passed_count=$((passed_count + 1))
+  else
+    failed_count=$((failed_count + 1))
+    return 1
+  fi
+}
+
 # The tests that coverage is measured by; nothing of packer is built for them.
 coverage_tests=(
   base_test codec_test cache_test archive_test archive_syscall_test archive_allocation_test golden_test fs_test
@@ -95,17 +161,11 @@ coverage_tests=(
 # test_coverage [CMAKE_ARGUMENT...]: builds and runs them with counters, prints the share of lines run by folder, and
 # fails when a test does or a folder has less than it should. Says so and counts one as skipped without gcovr.
 test_coverage() {
-  local test tests_failed=0 dir=$root_dir/build/coverage excluded=()
-  if ! command -v gcovr >/dev/null; then
-    say "coverage skipped: no gcovr (scripts/install-deps --checks installs it)"
-    skipped_count=$((skipped_count + 1))
-    return 0
-  fi
+  local tests_failed=0 dir=$root_dir/build/coverage excluded=()
+  skip_without gcovr coverage && return 0
   ENTROFS_TARGETS=${coverage_tests[*]} build coverage "$@" || return 1
   find "$dir" -name '*.gcda' -delete
-  for test in "${coverage_tests[@]}"; do
-    run_gtest 900 "$dir/bin/$test" || tests_failed=1
-  done
+  run_programs coverage "${coverage_tests[@]}" || tests_failed=1
   grep -qw avx512_vbmi2 /proc/cpuinfo || excluded+=(--exclude 'codec/kernels/avx512.cc')
   grep -qw avx2 /proc/cpuinfo || excluded+=(--exclude 'codec/kernels/avx2.*')
   mkdir -p "$dir/html"
