@@ -47,6 +47,7 @@ std::vector<uint8_t> LimitedLengths(std::span<const uint64_t> weights, unsigned 
   if (symbols.size() <= 1) return lengths;
 
   std::vector<uint64_t> sorted;
+  sorted.reserve(symbols.size());
   for (uint16_t s : symbols) sorted.push_back(weights[s]);
   std::vector<Level> levels(max_bits);
   levels[0] = MergeLevel(sorted, Level{});
