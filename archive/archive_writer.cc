@@ -209,7 +209,7 @@ Status ArchiveWriter::AddDirectory(const std::string& path) {
   return impl_->Ended(impl_->paths.AddDirectory(path));
 }
 
-Result<uint64_t> ArchiveWriter::Finish(std::string report_json, const Verify& verify) {
+Result<uint64_t> ArchiveWriter::Finish(const std::string& report_json, const Verify& verify) {
   ENTROFS_RETURN_IF_ERROR(impl_->Expect(Impl::State::kBetweenFiles));
   impl_->state = Impl::State::kEnded;
   ENTROFS_RETURN_IF_ERROR(impl_->AppendEnd(report_json));

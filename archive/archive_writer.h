@@ -60,7 +60,7 @@ class ArchiveWriter {
   // file is complete but still under its temporary name; `verify` (may be null) may open that name and veto. Then
   // commits. Returns the archive's size in bytes.
   using Verify = std::function<Status(const std::string& temporary_path)>;
-  Result<uint64_t> Finish(std::string report_json, const Verify& verify);
+  Result<uint64_t> Finish(const std::string& report_json, const Verify& verify);
 
  private:
   struct Impl;
