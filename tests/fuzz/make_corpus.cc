@@ -246,7 +246,7 @@ int main(int argc, char** argv) {
   entrofs::fuzz::AddVirtualFiles(corpus);
   entrofs::fuzz::AddSample(corpus, "small", entrofs::testing_support::MixedSample(1));
   for (const auto& golden : entrofs::golden::GoldenSamples()) {
-    entrofs::fuzz::AddSample(corpus, golden.name, golden.sample);
+    entrofs::fuzz::AddSample(corpus, golden.name, golden.make());
   }
   if (!corpus.ok()) std::fprintf(stderr, "make-fuzz-corpus: cannot write to %s\n", argv[1]);
   return corpus.ok() ? 0 : 1;

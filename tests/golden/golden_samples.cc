@@ -115,15 +115,15 @@ Sample Segments() {
 }  // namespace
 
 std::vector<GoldenSample> GoldenSamples() {
-  return {{"v1-empty", Sample{}},
-          {"v1-mixed", testing_support::MixedSample(20)},
-          {"v1-shapes-tans", Shapes(CodecKind::kTans)},
-          {"v1-shapes-huffman", Shapes(CodecKind::kHuffman)},
-          {"v1-lengths-tans", Lengths(CodecKind::kTans)},
-          {"v1-lengths-huffman", Lengths(CodecKind::kHuffman)},
-          {"v1-layouts", Layouts()},
-          {"v1-segments", Segments()},
-          {"v1-extended", ExtendedLayouts()}};
+  return {{"v1-empty", [] { return Sample{}; }},
+          {"v1-mixed", [] { return testing_support::MixedSample(20); }},
+          {"v1-shapes-tans", [] { return Shapes(CodecKind::kTans); }},
+          {"v1-shapes-huffman", [] { return Shapes(CodecKind::kHuffman); }},
+          {"v1-lengths-tans", [] { return Lengths(CodecKind::kTans); }},
+          {"v1-lengths-huffman", [] { return Lengths(CodecKind::kHuffman); }},
+          {"v1-layouts", Layouts},
+          {"v1-segments", Segments},
+          {"v1-extended", ExtendedLayouts}};
 }
 
 }  // namespace entrofs::golden

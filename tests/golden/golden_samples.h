@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -9,7 +10,7 @@ namespace entrofs::golden {
 
 struct GoldenSample {
   std::string name;  // NAME.entro
-  testing_support::Sample sample;
+  std::function<testing_support::Sample()> make;
 };
 
 // What the golden archives hold. Never change one that is checked in: archives of every released version must stay

@@ -15,12 +15,9 @@ const std::string kFolder = std::string(ENTROFS_SOURCE_DIR) + "/tests/golden";
 
 class Golden : public testing::TestWithParam<size_t> {
  protected:
-  const GoldenSample& golden() const {
-    static const std::vector<GoldenSample> kSamples = GoldenSamples();
-    return kSamples[GetParam()];
-  }
+  const GoldenSample golden_ = GoldenSamples()[GetParam()];
   testing_support::Bytes ArchiveBytes() const {
-    auto text = ReadWholeFile(kFolder + "/" + golden().name + ".entro", 1 << 20);
+    auto text = ReadWholeFile(kFolder + "/" + golden_.name + ".entro", 1 << 20);
     if (!text) return {};
     return testing_support::Bytes(text->begin(), text->end());
   }
@@ -35,15 +32,16 @@ TEST_P(Golden, HoldsWhatItWasMadeOf) {
   ASSERT_TRUE(reader.ok()) << reader.error().message;
   auto contents = testing_support::ReadAll(**reader);
   ASSERT_TRUE(contents.ok()) << contents.error().message;
-  EXPECT_EQ(contents->size(), golden().sample.files.size());
-  for (const auto& file : golden().sample.files) EXPECT_TRUE((*contents)[file.path] == file.Content()) << file.path;
+  const testing_support::Sample sample = golden_.make();
+  EXPECT_EQ(contents->size(), sample.files.size());
+  for (const auto& file : sample.files) EXPECT_TRUE((*contents)[file.path] == file.Content()) << file.path;
 }
 
 TEST_P(Golden, HasTheHashesOnRecord) {
   auto reader = testing_support::Open(ArchiveBytes());
   ASSERT_TRUE(reader.ok()) << reader.error().message;
   for (const archive::VirtualFile& file : (*reader)->index().files) {
-    std::string line = golden().name + " " + std::to_string(file.size_bytes) + " " + ToHex(file.hash) + " " + file.path;
+    std::string line = golden_.name + " " + std::to_string(file.size_bytes) + " " + ToHex(file.hash) + " " + file.path;
     EXPECT_NE(Expected().find("\n" + line + "\n"), std::string::npos) << line;
   }
 }
@@ -53,7 +51,7 @@ TEST_P(Golden, IsMadeAgainByteForByte) {
     GTEST_SKIP() << "the archives on record were made with another libzstd than the " << ZSTD_versionString()
                  << " here, which may compress otherwise: run where libzstd is the version in expected.txt";
   }
-  EXPECT_TRUE(testing_support::Pack(golden().sample) == ArchiveBytes())
+  EXPECT_TRUE(testing_support::Pack(golden_.make()) == ArchiveBytes())
       << "the encoder changed: if that is meant and the archive on record is still read, build the target "
          "update-golden";
 }

@@ -20,8 +20,9 @@ Status WriteAll(const std::string& folder) {
   std::string expected = "# archive, size, XXH3-128, path of every virtual file. Made by make-golden with zstd ";
   expected += std::string(ZSTD_versionString()) + "\n";
   for (const GoldenSample& golden : GoldenSamples()) {
-    ENTROFS_RETURN_IF_ERROR(WriteFile(folder + "/" + golden.name + ".entro", testing_support::Pack(golden.sample)));
-    for (const testing_support::SampleFile& file : golden.sample.files) {
+    const testing_support::Sample sample = golden.make();
+    ENTROFS_RETURN_IF_ERROR(WriteFile(folder + "/" + golden.name + ".entro", testing_support::Pack(sample)));
+    for (const testing_support::SampleFile& file : sample.files) {
       testing_support::Bytes content = file.Content();
       StreamHash128 hash;
       hash.Update(content);
