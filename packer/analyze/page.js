@@ -197,7 +197,7 @@ function showSchemes() {
       make("td", {}, percent(scheme.archive_bytes / data.source_bytes)),
       make("td", {}, known ? scheme.entropy_bits.toFixed(3) : ""),
       make("td", {class: "text", title: scheme.worst_tensor}, known && scheme !== lossless ? short(scheme.worst_tensor) : ""),
-      make("td", {class: "text"}, scheme.arguments));
+      make("td", {class: "text"}, ...scheme.arguments.split(/ (?=--)/).flatMap((option) => [make("span", {}, option), " "])));
   });
   byId("schemes").replaceChildren(
     make("thead", {}, make("tr", {}, ...headings.map((heading, i) =>
