@@ -1,7 +1,11 @@
 #include "base/hash.h"
 
 #define XXH_STATIC_LINKING_ONLY
+#ifdef ENTROFS_XXHASH_DISPATCH
+#include <xxh_x86dispatch.h>  // the same functions, with the widest vectors of this CPU
+#else
 #include <xxhash.h>
+#endif
 
 #include <new>
 

@@ -6,6 +6,12 @@ find_package(PkgConfig REQUIRED)
 
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)          # libzstd-dev
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)      # libxxhash-dev
+# Debian builds the library for SSE2 and, on x86, with XXH3 for wider vectors beside it, which another header asks for.
+include(CheckCXXSourceCompiles)
+set(CMAKE_REQUIRED_LIBRARIES PkgConfig::xxhash)
+check_cxx_source_compiles("#include <xxh_x86dispatch.h>
+  int main() { return XXH3_64bits_dispatch(nullptr, 0) == 0; }" ENTROFS_XXHASH_DISPATCH)
+unset(CMAKE_REQUIRED_LIBRARIES)
 if(NOT ENTROFS_CODEC_ONLY)
   pkg_check_modules(libcrypto REQUIRED IMPORTED_TARGET libcrypto>=3.0)  # libssl-dev
   pkg_check_modules(fuse3 REQUIRED IMPORTED_TARGET fuse3>=3.12)   # libfuse3-dev
