@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "packer/json_text.h"
 
@@ -29,6 +30,12 @@ Json TensorToJson(const TensorReport& tensor) {
   return json;
 }
 
+// json.get<uint64_t>() would take any number, also one that no uint64_t can be.
+uint64_t WholeNumber(const Json& json) {
+  if (!json.is_number_unsigned()) throw std::out_of_range("not a whole number");
+  return json.get<uint64_t>();
+}
+
 TensorReport TensorFromJson(const Json& json, const std::string& file) {
   TensorReport tensor;
   tensor.name = json.at("name").get<std::string>();
@@ -37,15 +44,15 @@ TensorReport TensorFromJson(const Json& json, const std::string& file) {
   std::optional<Dtype> dtype = ParseDtype(type);
   tensor.dtype = dtype.value_or(Dtype::kU8);
   if (!dtype) tensor.block_type = type;
-  tensor.shape = json.at("shape").get<std::vector<uint64_t>>();
+  for (const Json& size : json.at("shape")) tensor.shape.push_back(WholeNumber(size));
   tensor.codec = json.at("codec").get<std::string>();
-  tensor.archive_bytes = json.at("archive_bytes").get<uint64_t>();
-  tensor.entropy_bits = json.at("entropy_bits").get<uint64_t>();
+  tensor.archive_bytes = WholeNumber(json.at("archive_bytes"));
+  tensor.entropy_bits = WholeNumber(json.at("entropy_bits"));
   const uint64_t count = ElementCount(tensor.shape).value_or(0);
-  tensor.weight_count = json.value("weights", count);
+  tensor.weight_count = json.contains("weights") ? WholeNumber(json["weights"]) : count;
   // Types that are no dtype say how large they are.
   tensor.plain_bytes = dtype ? static_cast<uint64_t>(static_cast<unsigned __int128>(count) * BitWidth(*dtype) / 8)
-                             : json.at("plain_bytes").get<uint64_t>();
+                             : WholeNumber(json.at("plain_bytes"));
   tensor.belongs_to = json.value("belongs_to", tensor.name);
   tensor.scheme = json.value("scheme", std::string());
   if (json.contains("signal_energy")) {
@@ -63,9 +70,9 @@ Report ReportFromJson(const Json& json) {
   report.quant = json.at("quant").get<std::string>();
   report.codec = json.at("codec").get<std::string>();
   report.tables = json.at("tables").get<std::string>();
-  report.segment_bytes = json.at("segment_bytes").get<uint64_t>();
-  report.other_plain_bytes = json.at("other").at("plain_bytes").get<uint64_t>();
-  report.other_archive_bytes = json.at("other").at("archive_bytes").get<uint64_t>();
+  report.segment_bytes = WholeNumber(json.at("segment_bytes"));
+  report.other_plain_bytes = WholeNumber(json.at("other").at("plain_bytes"));
+  report.other_archive_bytes = WholeNumber(json.at("other").at("archive_bytes"));
   for (const Json& file : json.at("files")) {
     const std::string path = file.at("path").get<std::string>();
     for (const Json& tensor : file.at("tensors")) report.tensors.push_back(TensorFromJson(tensor, path));

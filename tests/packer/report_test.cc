@@ -73,6 +73,16 @@ TEST(Report, RefusesWhatIsNotOne) {
   EXPECT_FALSE(ParseReport(std::string(1 << 20, '[')).ok());
 }
 
+TEST(Report, RefusesSizesThatAreNotWholeNumbers) {
+  const std::string json = ToJson(Sample());
+  const size_t at = json.find(':', json.find("segment_bytes")) + 1;
+  const size_t end = json.find(',', at);
+  for (const char* number : {"9e99", "-1", "1.5", "18446744073709551616", "\"5\""}) {
+    EXPECT_FALSE(ParseReport(json.substr(0, at) + number + json.substr(end)).ok()) << number;
+  }
+  EXPECT_TRUE(ParseReport(json.substr(0, at) + "5" + json.substr(end)).ok());
+}
+
 TEST(TensorReport, CountsBitsPerWeight) {
   EXPECT_DOUBLE_EQ(Sample().tensors[0].bits_per_weight(), 5.0);
   EXPECT_DOUBLE_EQ(Sample().tensors[0].entropy_bits_per_weight(), 4.875);
