@@ -27,7 +27,7 @@ Error NoRoom(uint64_t wanted, const std::string& why) {
 ResidentFile::~ResidentFile() {
   stopping_ = true;
   if (thread_.joinable()) thread_.join();
-  if (memory_ != nullptr) ::munmap(memory_, size() + kReadableBehind);
+  if (memory_ != nullptr) ::munmap(memory_, file_->size() + kReadableBehind);
 }
 
 Status ResidentFile::Reserve(bool lock) {

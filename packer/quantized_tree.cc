@@ -187,6 +187,7 @@ class QuantizedTrees::Quantizer {
     std::sort(tensors.begin(), tensors.end(),
               [&](const OutputTensor& a, const OutputTensor& b) { return key(a) < key(b); });
     std::vector<TensorInfo> infos;
+    infos.reserve(tensors.size());
     for (const OutputTensor& tensor : tensors) {
       infos.push_back({tensor.name, tensor.dtype, tensor.shape, 0, tensor.bytes->size()});
     }

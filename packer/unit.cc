@@ -57,6 +57,7 @@ Unit JoinedUnit(const std::vector<const OutputTensor*>& tensors) {
   const OutputTensor& first = *tensors.front();
   if (tensors.size() == 1) return {first.name, first.dtype, first.blocks, first.bytes, tensors};
   std::vector<std::shared_ptr<const RandomAccessFile>> parts;
+  parts.reserve(tensors.size());
   for (const OutputTensor* tensor : tensors) parts.push_back(tensor->bytes);
   return {first.name + " to " + tensors.back()->name, first.dtype, first.blocks,
           std::make_shared<Concatenation>(std::move(parts)), tensors};

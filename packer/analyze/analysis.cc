@@ -152,7 +152,7 @@ class Analyzer {
   }
 
   // Tries files of matrices alone, as nothing reads such files; the rest is as in the lossless archive.
-  Status PackMatrices(const Trial& trial, std::map<std::string, OutputFile> files) {
+  Status PackMatrices(const Trial& trial, std::map<std::string, OutputFile>&& files) {
     OutputTree tree;
     for (auto& [path, file] : files) {
       file.path = path;

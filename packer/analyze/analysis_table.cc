@@ -35,7 +35,7 @@ std::string CommonStart(const std::vector<MatrixFacts>& matrices) {
 
 // The last part of a name says the most.
 std::string Shortened(const std::string& name) {
-  const std::string text = archive::Printable(name);
+  std::string text = archive::Printable(name);
   if (text.size() <= kNameWidth) return text;
   // Not inside a character of several bytes.
   size_t begin = text.size() - (kNameWidth - 3);

@@ -55,7 +55,8 @@ StepOutcome TryStep(const ValueHistogram& weights, double step) {
       sum += static_cast<double>(entries[i].count) * entries[i].value;
     }
     const double code = std::clamp(steps, -double{kLargest}, double{kLargest});
-    outcome.codes[static_cast<size_t>(kMiddle + static_cast<int>(code))] += count;
+    const int place = kMiddle + static_cast<int>(code);
+    outcome.codes[static_cast<size_t>(place)] += count;
     if (code != steps) continue;  // its row will have a larger step
     product += code * sum;
     energy += static_cast<double>(count) * code * code;
