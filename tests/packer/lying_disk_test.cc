@@ -4,6 +4,7 @@
 
 #include "packer/pack.h"
 #include "packer/verify.h"
+#include "tests/cli/run_entro_pack.h"
 #include "tests/support/sample_checkpoint.h"
 #include "tests/support/syscall_faults.h"
 #include "tests/support/temporary_folder.h"
@@ -60,6 +61,18 @@ TEST_F(LyingDisk, IsNotNoticedWithoutVerifying) {
     EXPECT_FALSE(VerifyArchive(archive_, pool_, progress_).ok()) << lies;
   }
   EXPECT_GE(lies, 1u);
+}
+
+TEST_F(LyingDisk, IsNoticedByCreateUnlessItShallNotVerify) {
+  std::vector<std::string> create = {"create", source_, "-o", archive_};
+  testing_support::StartFaults(0, Fault::kCorrupt, 0);
+  EXPECT_EQ(testing_support::RunEntroPack(create).code, 1);
+  EXPECT_TRUE(testing_support::StopFaults().happened);
+  EXPECT_FALSE(std::filesystem::exists(archive_));
+  create.push_back("--no-verify");
+  testing_support::StartFaults(0, Fault::kCorrupt, 0);
+  EXPECT_EQ(testing_support::RunEntroPack(create).code, 0);
+  EXPECT_TRUE(testing_support::StopFaults().happened);
 }
 
 }  // namespace
