@@ -12,7 +12,7 @@ namespace entrofs::codec {
 namespace {
 
 // Outputs are cut into chunks, each chunk into four runs; run j of all chunks is bit string j.
-constexpr size_t kChunkBytes = 4096;
+constexpr size_t kChunkBytes = kHuffmanChunkBytes;
 constexpr unsigned kRuns = 4;
 
 constexpr size_t RunLength(size_t chunk) { return (chunk + kRuns - 1) / kRuns; }
@@ -39,30 +39,6 @@ bool ParseStream(const DecodeTable& table, ByteSpan bytes, size_t outputs, Huffm
 
 // Whole chunks whose class codes are decoded together: the end of a run, where lookups are single, comes less often.
 constexpr size_t kChunksTogether = 4;
-
-// Decodes the held bytes of a chunk that is shorter than kChunkBytes.
-bool DecodePartialChunk(const PrefixTables& tables, size_t chunk, PrefixCursor& cursor, uint8_t* held) {
-  const size_t length = RunLength(chunk);
-  size_t counts[kRuns];
-  for (unsigned run = 0; run < kRuns; ++run) counts[run] = std::min(length, chunk - std::min(chunk, run * length));
-  return Active().decode_prefix(tables, counts, length, cursor, held);
-}
-
-// Decodes the next `chunks` whole chunks. `held`: room for them.
-bool DecodeChunks(const DecodeTable& table, size_t chunks, PrefixCursor& prefix, StreamCursor& cursor, uint8_t* held,
-                  uint8_t* plain) {
-  constexpr size_t kRunBytes = kChunkBytes / kRuns;
-  const size_t stride = chunks * kRunBytes;
-  const size_t counts[kRuns] = {stride, stride, stride, stride};
-  if (!Active().decode_prefix(*table.prefix, counts, stride, prefix, held)) return false;
-  for (size_t chunk = 0; chunk < chunks; ++chunk) {
-    for (unsigned run = 0; run < kRuns; ++run, plain += kRunBytes) {
-      uint8_t* const from = held + run * stride + chunk * kRunBytes;
-      if (!Active().finish_rounds(table.tans.finish, kRunBytes / kRoundBytes, from, cursor, plain)) return false;
-    }
-  }
-  return true;
-}
 
 // Writes class string `run` and returns its length.
 size_t WriteString(const EncodeTable& table, ByteSpan symbols, unsigned run, uint8_t* out) {
@@ -101,39 +77,71 @@ bool EncodeHuffman(const EncodeTable& table, ByteSpan plain, Scratch::Impl& scra
   return true;
 }
 
-bool DecodeHuffman(const DecodeTable& table, ByteSpan bytes, Scratch::Impl& scratch, MutableByteSpan plain) {
-  const FinishTables& finish = table.tans.finish;
+bool HuffmanReader::Open(const DecodeTable& table, ByteSpan bytes, size_t outputs, PlaneScratch& scratch) {
   HuffmanStream stream;
-  if (!ParseStream(table, bytes, plain.size(), stream)) return false;
+  if (!ParseStream(table, bytes, outputs, stream)) return false;
+  table_ = &table;
+  scratch_ = &scratch;
+  left_ = outputs;
   scratch.escapes.Reserve(stream.escapes.count + kKernelSlackBytes);
   if (!DecodeEscapes(table, stream.escape_bits, stream.escapes, scratch.escapes.data())) return false;
-  PrefixCursor prefix = {};
+  prefix_ = {};
   for (unsigned run = 0; run < kRuns; ++run) {
-    prefix.at[run] = stream.strings[run].data();
-    prefix.end[run] = stream.strings[run].data() + stream.strings[run].size();
+    prefix_.at[run] = stream.strings[run].data();
+    prefix_.end[run] = stream.strings[run].data() + stream.strings[run].size();
   }
-  StreamCursor cursor = {
+  cursor_ = {
       .main = nullptr,
       .main_end = nullptr,
       .raw = stream.raw.data(),
       .escapes = scratch.escapes.data(),
       .escapes_end = scratch.escapes.data() + stream.escapes.count,
+      .ahead = nullptr,
   };
-  scratch.symbols.Reserve(kChunksTogether * kChunkBytes + kKernelSlackBytes);
-  uint8_t* const held = scratch.symbols.data();
-  uint8_t* out = plain.data();
-  for (size_t chunks = plain.size() / kChunkBytes; chunks > 0;) {
-    const size_t together = std::min(chunks, kChunksTogether);
-    if (!DecodeChunks(table, together, prefix, cursor, held, out)) return false;
-    out += together * kChunkBytes;
-    chunks -= together;
+  scratch.held.Reserve(kChunksTogether * kChunkBytes + kKernelSlackBytes);
+  return true;
+}
+
+bool HuffmanReader::Read(MutableByteSpan plain) {
+  left_ -= plain.size();
+  while (plain.size() >= kChunkBytes) {
+    const size_t chunks = std::min(plain.size() / kChunkBytes, kChunksTogether);
+    if (!ReadChunks(chunks, plain.data())) return false;
+    plain = plain.subspan(chunks * kChunkBytes);
   }
-  const size_t rest = plain.size() % kChunkBytes;
-  const size_t partial = rest / kRoundBytes * kRoundBytes;
-  if (!DecodePartialChunk(*table.prefix, rest, prefix, held)) return false;
-  if (!Active().finish_rounds(finish, partial / kRoundBytes, held, cursor, out)) return false;
-  if (!FinishPartialRound(finish, rest - partial, held + partial, cursor, out + partial)) return false;
-  return AtEnds(prefix) && cursor.escapes == cursor.escapes_end;
+  return left_ > 0 || ReadLast(plain);
+}
+
+// Decodes the next `chunks` whole chunks, at most kChunksTogether.
+bool HuffmanReader::ReadChunks(size_t chunks, uint8_t* plain) {
+  constexpr size_t kRunBytes = kChunkBytes / kRuns;
+  const size_t stride = chunks * kRunBytes;
+  const size_t counts[kRuns] = {stride, stride, stride, stride};
+  uint8_t* const held = scratch_->held.data();
+  if (!Active().decode_prefix(*table_->prefix, counts, stride, prefix_, held)) return false;
+  for (size_t chunk = 0; chunk < chunks; ++chunk) {
+    for (unsigned run = 0; run < kRuns; ++run, plain += kRunBytes) {
+      uint8_t* const from = held + run * stride + chunk * kRunBytes;
+      if (!Active().finish_rounds(table_->tans.finish, kRunBytes / kRoundBytes, from, cursor_, plain)) return false;
+    }
+  }
+  return true;
+}
+
+// Decodes the last chunk, which is shorter than the others, if not empty. False unless the stream ends there.
+bool HuffmanReader::ReadLast(MutableByteSpan plain) {
+  const FinishTables& finish = table_->tans.finish;
+  uint8_t* const held = scratch_->held.data();
+  const size_t length = RunLength(plain.size());
+  size_t counts[kRuns];
+  for (unsigned run = 0; run < kRuns; ++run) {
+    counts[run] = std::min(length, plain.size() - std::min(plain.size(), run * length));
+  }
+  if (!Active().decode_prefix(*table_->prefix, counts, length, prefix_, held)) return false;
+  const size_t whole = plain.size() / kRoundBytes * kRoundBytes;
+  if (!Active().finish_rounds(finish, whole / kRoundBytes, held, cursor_, plain.data())) return false;
+  if (!FinishPartialRound(finish, plain.size() - whole, held + whole, cursor_, plain.data() + whole)) return false;
+  return AtEnds(prefix_) && cursor_.escapes == cursor_.escapes_end;
 }
 
 }  // namespace entrofs::codec

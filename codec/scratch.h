@@ -15,15 +15,25 @@ struct FreeZstd {
 };
 
 // Blocks grow to what the largest segment needed and are then reused.
+
+// Of one plane. Encoding uses `bytes` only.
+struct PlaneScratch {
+  Buffer bytes;    // of the plane, or of a piece of it
+  Buffer escapes;  // held bytes
+  Buffer held;     // bytes before they are finished
+  Buffer kept;     // Kernels::tans_kept_bytes
+  std::unique_ptr<ZSTD_DCtx, FreeZstd> zstd_decoder;
+};
+
 struct Scratch::Impl {
-  Buffer planes[kMaxPlanes];
+  PlaneScratch planes[kMaxPlanes];
+  // Encoding.
   std::vector<uint8_t> encoded;  // one encoded plane before it is known to be worth keeping
   Buffer stream;                 // the same, or part of it
-  Buffer escapes;                // encoding: class numbers; decoding: held bytes
-  Buffer symbols;                // encoding: class symbols; decoding: held bytes
-  Buffer steps;                  // encoding: bits before they are interleaved, or class strings
+  Buffer escapes;                // class numbers
+  Buffer symbols;                // class symbols
+  Buffer steps;                  // bits before they are interleaved, or class strings
   std::unique_ptr<ZSTD_CCtx, FreeZstd> zstd_encoder;
-  std::unique_ptr<ZSTD_DCtx, FreeZstd> zstd_decoder;
 };
 
 }  // namespace entrofs::codec

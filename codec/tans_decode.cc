@@ -84,39 +84,58 @@ bool DecodeTail(const TansTables& tables, size_t outputs, TansLanes& lanes, Stre
 
 }  // namespace
 
-bool DecodeTans(const DecodeTable& table, ByteSpan bytes, Scratch::Impl& scratch, MutableByteSpan plain) {
-  const FinishTables& finish = table.tans.finish;
+bool TansReader::Open(const DecodeTable& table, ByteSpan bytes, size_t outputs, PlaneScratch& scratch) {
   TansStream stream;
-  if (!ParseStream(table, bytes, plain.size(), stream)) return false;
-  const size_t full_rounds = plain.size() / kRoundBytes;
-  const size_t rounds = (plain.size() + kRoundBytes - 1) / kRoundBytes;
-  if (stream.tail_rounds > rounds || rounds - stream.tail_rounds > full_rounds) return false;
-  const size_t bulk_rounds = rounds - stream.tail_rounds;
+  if (!ParseStream(table, bytes, outputs, stream)) return false;
+  const size_t rounds = (outputs + kRoundBytes - 1) / kRoundBytes;
+  if (stream.tail_rounds > rounds || rounds - stream.tail_rounds > outputs / kRoundBytes) return false;
+  table_ = &table;
+  scratch_ = &scratch;
+  bulk_rounds_ = rounds - stream.tail_rounds;
+  tail_bytes_ = outputs - bulk_rounds_ * kRoundBytes;
+  tail_ = nullptr;
 
   scratch.escapes.Reserve(stream.escapes.count + kKernelSlackBytes);
   if (!DecodeEscapes(table, stream.escape_bits, stream.escapes, scratch.escapes.data())) return false;
-  StreamCursor cursor = {
+  cursor_ = {
       .main = stream.main.data(),
       .main_end = stream.main.data() + stream.main.size(),
       .raw = stream.raw.data(),
       .escapes = scratch.escapes.data(),
       .escapes_end = scratch.escapes.data() + stream.escapes.count,
+      .ahead = nullptr,
   };
-  TansLanes lanes;
-  UnpackStates(stream.states, lanes);
-  if (!Active().decode_tans(table.tans, bulk_rounds, lanes, cursor, plain.data())) return false;
+  UnpackStates(stream.states, lanes_);
+  scratch.kept.Reserve(Active().tans_kept_bytes);
+  lanes_.kept = scratch.kept.data();
+  return true;
+}
 
-  MutableByteSpan tail = plain.subspan(bulk_rounds * kRoundBytes);
-  scratch.symbols.Reserve(tail.size() + kKernelSlackBytes);
-  uint8_t* held = scratch.symbols.data();
-  if (!DecodeTail(table.tans, tail.size(), lanes, cursor, held)) return false;
-  const size_t tail_full = full_rounds - bulk_rounds;
-  const size_t partial_at = tail_full * kRoundBytes;
-  if (!Active().finish_rounds(finish, tail_full, held, cursor, tail.data())) return false;
-  if (!FinishPartialRound(finish, tail.size() - partial_at, held + partial_at, cursor, tail.data() + partial_at)) {
-    return false;
-  }
-  return cursor.main == cursor.main_end && cursor.escapes == cursor.escapes_end;
+bool TansReader::Read(MutableByteSpan plain, Ahead* ahead) {
+  cursor_.ahead = ahead;
+  const size_t rounds = std::min(bulk_rounds_, plain.size() / kRoundBytes);
+  if (!Active().decode_tans(table_->tans, rounds, lanes_, cursor_, plain.data())) return false;
+  bulk_rounds_ -= rounds;
+  if (bulk_rounds_ > 0) return true;
+  if (tail_ == nullptr && !BeginTail()) return false;
+  if (!ReadTail(plain.subspan(rounds * kRoundBytes))) return false;
+  return tail_bytes_ > 0 || (cursor_.main == cursor_.main_end && cursor_.escapes == cursor_.escapes_end);
+}
+
+bool TansReader::BeginTail() {
+  scratch_->held.Reserve(tail_bytes_ + kKernelSlackBytes);
+  tail_ = scratch_->held.data();
+  return DecodeTail(table_->tans, tail_bytes_, lanes_, cursor_, tail_);
+}
+
+bool TansReader::ReadTail(MutableByteSpan plain) {
+  const FinishTables& finish = table_->tans.finish;
+  const size_t whole = plain.size() / kRoundBytes * kRoundBytes;
+  if (!Active().finish_rounds(finish, whole / kRoundBytes, tail_, cursor_, plain.data())) return false;
+  if (!FinishPartialRound(finish, plain.size() - whole, tail_ + whole, cursor_, plain.data() + whole)) return false;
+  tail_ += plain.size();
+  tail_bytes_ -= plain.size();
+  return true;
 }
 
 }  // namespace entrofs::codec

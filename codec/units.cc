@@ -24,8 +24,7 @@ T Difference(const uint8_t* plain, size_t count, T previous, uint8_t* out) {
 }
 
 template <typename T>
-void Accumulate(uint8_t* plain, size_t count) {
-  T sum = 0;
+void Accumulate(uint8_t* plain, T sum, size_t count) {
   for (size_t i = 0; i < count; ++i) {
     sum = static_cast<T>(sum + LoadLe<T>(plain + i * sizeof(T)));
     StoreLe<T>(plain + i * sizeof(T), sum);
@@ -54,13 +53,13 @@ void SplitDifferences(const Layout& layout, const uint8_t* plain, size_t count, 
 }
 
 template <typename T>
-void MergeDifferences(const Layout& layout, const uint8_t* const* planes, size_t count, uint8_t* plain) {
+void MergeDifferences(const Layout& layout, const uint8_t* const* planes, size_t before, size_t count, uint8_t* plain) {
   if (sizeof(T) == 1) {
     std::memcpy(plain, planes[0], count);
   } else {
     Active().merge_planes(planes, count, layout.element_bytes, false, plain);
   }
-  Accumulate<T>(plain, count);
+  Accumulate<T>(plain, before == 0 ? T{0} : LoadLe<T>(plain - sizeof(T)), count);
 }
 
 // Short fields are copied without a call.
@@ -149,18 +148,18 @@ void TakeDifferences(const Layout& layout, const uint8_t* plain, size_t count, u
   }
 }
 
-void MergeUnits(const Layout& layout, const uint8_t* const* planes, size_t count, uint8_t* plain) {
+void MergeUnits(const Layout& layout, const uint8_t* const* planes, size_t before, size_t count, uint8_t* plain) {
   if (!layout.block.empty()) return MergeBlocks(layout, planes, count, plain);
   if (!layout.delta) return Active().merge_planes(planes, count, layout.element_bytes, layout.rotate_sign, plain);
   switch (layout.element_bytes) {
     case 1:
-      return MergeDifferences<uint8_t>(layout, planes, count, plain);
+      return MergeDifferences<uint8_t>(layout, planes, before, count, plain);
     case 2:
-      return MergeDifferences<uint16_t>(layout, planes, count, plain);
+      return MergeDifferences<uint16_t>(layout, planes, before, count, plain);
     case 4:
-      return MergeDifferences<uint32_t>(layout, planes, count, plain);
+      return MergeDifferences<uint32_t>(layout, planes, before, count, plain);
     default:
-      return MergeDifferences<uint64_t>(layout, planes, count, plain);
+      return MergeDifferences<uint64_t>(layout, planes, before, count, plain);
   }
 }
 

@@ -11,10 +11,11 @@ bool IsPlainBytes(const Layout& layout);
 // How many bytes of each unit go to a plane.
 size_t PlaneBytesPerUnit(const Layout& layout, size_t plane);
 
-// Fills planes[p], of count x PlaneBytesPerUnit bytes, from `count` units at `plain`, and back. No overlap. Requires:
-// a valid layout. Differences start from 0.
+// Fills planes[p], of count x PlaneBytesPerUnit bytes, from `count` units at `plain`. No overlap. Requires: a valid
+// layout. Differences start from 0.
 void SplitUnits(const Layout& layout, const uint8_t* plain, size_t count, uint8_t* const* planes);
-void MergeUnits(const Layout& layout, const uint8_t* const* planes, size_t count, uint8_t* plain);
+// The inverse, for a part of a segment: fills `count` units at `plain`, before which there are `before` units already.
+void MergeUnits(const Layout& layout, const uint8_t* const* planes, size_t before, size_t count, uint8_t* plain);
 
 // What SplitUnits makes of a layout with `delta` before it cuts planes: out[i] = element i less the one before.
 void TakeDifferences(const Layout& layout, const uint8_t* plain, size_t count, uint8_t* out);

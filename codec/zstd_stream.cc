@@ -2,8 +2,6 @@
 
 #include <new>
 
-#include "codec/scratch.h"
-
 namespace entrofs::codec {
 namespace {
 
@@ -25,7 +23,7 @@ size_t EncodeZstd(ByteSpan plain, Scratch::Impl& scratch, MutableByteSpan out) {
   return ZSTD_isError(size) ? 0 : size;
 }
 
-bool DecodeZstd(ByteSpan stored, Scratch::Impl& scratch, MutableByteSpan plain) {
+bool DecodeZstd(ByteSpan stored, PlaneScratch& scratch, MutableByteSpan plain) {
   if (!scratch.zstd_decoder) {
     scratch.zstd_decoder.reset(ZSTD_createDCtx());
     if (!scratch.zstd_decoder) throw std::bad_alloc();

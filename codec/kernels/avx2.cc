@@ -68,62 +68,38 @@ struct Lanes {
   __m256i state[kGroups];
 };
 
-// Where lane `lane` is kept: group, byte, and for the planes register and 16-bit element.
-struct Place {
-  unsigned group, byte, vector, element;
-};
-Place PlaceOf(unsigned lane) {
-  const unsigned in_group = lane % 32;
-  const unsigned j = in_group / 8;
-  const unsigned h = in_group / 4 % 2;
-  const unsigned e = in_group % 4;
-  return {lane / 32, 16 * h + 4 * j + e, j / 2, 8 * h + 4 * (j % 2) + e};
+// Byte e of dword 4 * h + j of a group is that of lane 8 * j + 4 * h + e, and back.
+__m256i GroupOrder(__m256i bytes) {
+  return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+}
+__m256i LaneOrder(__m256i bytes) {
+  return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
-struct LanesInMemory {
-  alignas(32) uint16_t high[kGroups][2][16];
-  alignas(32) uint16_t low[kGroups][2][16];
-  alignas(32) uint8_t consumed[kGroups][32];
-  alignas(32) uint8_t state[kGroups][32];
-};
-
 Lanes LoadLanes(const TansLanes& from) {
-  LanesInMemory memory;
-  for (unsigned lane = 0; lane < kLanes; ++lane) {
-    const Place at = PlaceOf(lane);
-    memory.high[at.group][at.vector][at.element] = static_cast<uint16_t>(from.window[lane] >> 16);
-    memory.low[at.group][at.vector][at.element] = static_cast<uint16_t>(from.window[lane]);
-    memory.consumed[at.group][at.byte] = from.consumed[lane];
-    memory.state[at.group][at.byte] = from.state[lane];
-  }
+  const __m256i low_half = _mm256_set1_epi32(0xffff);
   Lanes lanes;
   for (unsigned g = 0; g < kGroups; ++g) {
     for (unsigned v = 0; v < 2; ++v) {
-      lanes.high[g][v] = Load(memory.high[g][v]);
-      lanes.low[g][v] = Load(memory.low[g][v]);
+      const __m256i first = Load(from.window + 32 * g + 16 * v);
+      const __m256i second = Load(from.window + 32 * g + 16 * v + 8);
+      lanes.high[g][v] = _mm256_packus_epi32(_mm256_srli_epi32(first, 16), _mm256_srli_epi32(second, 16));
+      lanes.low[g][v] = _mm256_packus_epi32(_mm256_and_si256(first, low_half), _mm256_and_si256(second, low_half));
     }
-    lanes.consumed[g] = Load(memory.consumed[g]);
-    lanes.state[g] = Load(memory.state[g]);
+    lanes.consumed[g] = GroupOrder(Load(from.consumed + 32 * g));
+    lanes.state[g] = GroupOrder(Load(from.state + 32 * g));
   }
   return lanes;
 }
 
 void StoreLanes(const Lanes& lanes, TansLanes& to) {
-  LanesInMemory memory;
   for (unsigned g = 0; g < kGroups; ++g) {
     for (unsigned v = 0; v < 2; ++v) {
-      Store(memory.high[g][v], lanes.high[g][v]);
-      Store(memory.low[g][v], lanes.low[g][v]);
+      Store(to.window + 32 * g + 16 * v, _mm256_unpacklo_epi16(lanes.low[g][v], lanes.high[g][v]));
+      Store(to.window + 32 * g + 16 * v + 8, _mm256_unpackhi_epi16(lanes.low[g][v], lanes.high[g][v]));
     }
-    Store(memory.consumed[g], lanes.consumed[g]);
-    Store(memory.state[g], lanes.state[g]);
-  }
-  for (unsigned lane = 0; lane < kLanes; ++lane) {
-    const Place at = PlaceOf(lane);
-    to.window[lane] = static_cast<uint32_t>(memory.high[at.group][at.vector][at.element]) << 16 |
-                      memory.low[at.group][at.vector][at.element];
-    to.consumed[lane] = memory.consumed[at.group][at.byte];
-    to.state[lane] = memory.state[at.group][at.byte];
+    Store(to.consumed + 32 * g, LaneOrder(lanes.consumed[g]));
+    Store(to.state + 32 * g, LaneOrder(lanes.state[g]));
   }
 }
 
@@ -210,7 +186,7 @@ inline __attribute__((always_inline)) void ShiftLow(Lanes& lanes, unsigned g, co
 }
 
 // Decodes `rounds` rounds to held bytes. False when a round has taken more than main had.
-// Meanwhile asks for the memory of as many later rounds of output.
+// Meanwhile asks for the memory of as many later rounds of output, or what the cursor has ahead.
 bool DecodeHeld(const TansTables& tables, size_t rounds, Lanes& lanes_in_memory, StreamCursor& cursor, uint8_t* held,
                 const uint8_t* later) {
   const Lookup<4> base_and_bits(tables.base_and_bits);
@@ -218,7 +194,11 @@ bool DecodeHeld(const TansTables& tables, size_t rounds, Lanes& lanes_in_memory,
   const uint8_t* main = cursor.main;
   Lanes lanes = lanes_in_memory;
   for (size_t round = 0; round < rounds; ++round, held += kRoundBytes) {
-    for (unsigned line = 0; line < kRoundBytes; line += 64) PrefetchLine(later + round * kRoundBytes + line);
+    if (cursor.ahead != nullptr) {
+      AskAhead(*cursor.ahead);
+    } else {
+      for (unsigned line = 0; line < kRoundBytes; line += 64) PrefetchLine(later + round * kRoundBytes + line);
+    }
     _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes, _MM_HINT_T0);
     _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes + 64, _MM_HINT_T0);
     main = Refill(lanes, main);
@@ -384,6 +364,7 @@ const Kernels kAvx2Kernels = {
     .split_planes = SplitPlanes,
     .merge_planes = MergePlanes,
     .decode_tans = DecodeTans,
+    .tans_piece_bytes = 4096,
     .decode_prefix = DecodePrefix,
     .decode_escapes = DecodeEscapes,
     .finish_rounds = FinishRoundsAvx2,

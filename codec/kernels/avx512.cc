@@ -176,7 +176,11 @@ bool DecodeRounds(const TansTables& tables, size_t rounds, TansLanes& lanes_in_m
   for (size_t round = 0; round < rounds; ++round, plain += kRoundBytes) {
     _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes, _MM_HINT_T0);
     _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes + 64, _MM_HINT_T0);
-    if (kRawBits > 0 && rounds - round > kPrefetchOutputBytes / kRoundBytes) PrefetchOutput(plain, kRoundBytes);
+    if (cursor.ahead != nullptr) {
+      AskAhead(*cursor.ahead);
+    } else if (kRawBits > 0 && rounds - round > kPrefetchOutputBytes / kRoundBytes) {
+      PrefetchOutput(plain, kRoundBytes);
+    }
     __m512i states[kVectors];
 #pragma GCC unroll 4
     for (unsigned v = 0; v < kVectors; ++v) {
@@ -575,6 +579,7 @@ const Kernels kAvx512Kernels = {
     .split_planes = SplitPlanes,
     .merge_planes = MergePlanes,
     .decode_tans = DecodeTans,
+    .tans_piece_bytes = 4096,
     .decode_prefix = DecodePrefix,
     .decode_escapes = DecodeEscapes,
     .finish_rounds = FinishRounds,

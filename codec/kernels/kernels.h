@@ -45,6 +45,21 @@ struct TansLanes {
   alignas(64) uint32_t window[kLanes];
   alignas(64) uint8_t consumed[kLanes];
   alignas(64) uint8_t state[kLanes];
+  void* kept;  // Kernels::tans_kept_bytes for what the kernel makes before round 0 and then uses
+};
+
+// Memory that will be used once a decoder is done, and that it may ask the CPU for meanwhile, a share with every round:
+// later it would be waited for, and asked for at once it is more than a core can have under way. Addresses only: no
+// memory need be there.
+struct Ahead {
+  struct Range {
+    const uint8_t* at;
+    size_t bytes_per_round;  // a multiple of 64
+  };
+  static constexpr size_t kMostReads = 8;
+  Range read[kMostReads];
+  size_t reads;
+  Range write;
 };
 
 // What is left of a stream. Raw planes are known to suffice for the rounds asked for; the others are not.
@@ -54,6 +69,7 @@ struct StreamCursor {
   const uint8_t* raw;
   const uint8_t* escapes;  // decoded held bytes
   const uint8_t* escapes_end;
+  Ahead* ahead;  // for decode_tans; null where nothing is known but the output
 };
 
 // Four bit strings of code words: bits `used` and up of *at are next.
@@ -132,6 +148,10 @@ struct Kernels {
   // Decodes `rounds` whole rounds of a tans stream into plain[0, rounds * kRoundBytes), advancing lanes and cursor.
   // False, with the output undefined, as soon as a round has used more of main or escapes than there was.
   bool (*decode_tans)(const TansTables& tables, size_t rounds, TansLanes& lanes, StreamCursor& cursor, uint8_t* plain);
+  // How much is best decoded at a time where the output is used at once: so little that it stays in the nearest cache
+  // if the kernel leaves room there. A multiple of 4096.
+  size_t tans_piece_bytes;
+  size_t tans_kept_bytes = 0;  // for TansLanes::kept
 
   // Decodes counts[j] held bytes from each of the four strings, those of string j to held + j * stride. False when a
   // string ended before. Requires: counts[j] <= stride; kKernelSlackBytes are writable after the last.

@@ -425,6 +425,7 @@ const Kernels kNeonKernels = {
     .split_planes = SplitPlanes,
     .merge_planes = MergePlanes,
     .decode_tans = DecodeTans,
+    .tans_piece_bytes = 16 << 10,
     .decode_prefix = nullptr,
     .decode_escapes = nullptr,
     .finish_rounds = FinishRounds,

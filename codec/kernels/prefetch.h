@@ -1,7 +1,6 @@
 #pragma once
 
-#include <stddef.h>
-#include <stdint.h>
+#include "codec/kernels/kernels.h"
 
 // Output that is not in the cache: a store to it waits for the line, and CPUs do not look far enough ahead to have it
 // when it is needed. In an anonymous namespace, because each kernel file needs a copy for its own CPU.
@@ -24,6 +23,17 @@ inline __attribute__((always_inline)) void PrefetchLine(const uint8_t* line) {
 inline __attribute__((always_inline)) void PrefetchOutput(const uint8_t* output, size_t bytes) {
 #pragma GCC unroll 4
   for (size_t i = 0; i < bytes; i += 64) PrefetchLine(output + kPrefetchOutputBytes + i);
+}
+
+// Asks for one round's share.
+inline __attribute__((always_inline)) void AskAhead(Ahead& ahead) {
+  for (size_t range = 0; range < ahead.reads; ++range) {
+    Ahead::Range& read = ahead.read[range];
+    for (size_t i = 0; i < read.bytes_per_round; i += 64) __builtin_prefetch(read.at + i);
+    read.at += read.bytes_per_round;
+  }
+  for (size_t i = 0; i < ahead.write.bytes_per_round; i += 64) PrefetchLine(ahead.write.at + i);
+  ahead.write.at += ahead.write.bytes_per_round;
 }
 
 }  // namespace

@@ -92,7 +92,7 @@ uint64_t MaskBits(Bytes16 bytes) {
 struct TwoSteps {
   uint64_t entry[kStates * 64];
 
-  explicit TwoSteps(const TansTables& tables) {
+  void Fill(const TansTables& tables) {
     for (uint64_t state = 0; state < kStates; ++state) {
       const unsigned first_bits = tables.bit_count[state];
       const size_t copies = size_t{64} >> first_bits;
@@ -253,7 +253,8 @@ bool FinishRounds(const FinishTables& tables, size_t rounds, uint8_t* held, Stre
 
 bool DecodeTans(const TansTables& tables, size_t rounds, TansLanes& lanes, StreamCursor& cursor, uint8_t* plain) {
   if (rounds == 0) return true;
-  const TwoSteps two_steps(tables);
+  TwoSteps& two_steps = *static_cast<TwoSteps*>(lanes.kept);
+  if (lanes.consumed[0] == 32) two_steps.Fill(tables);
   Chains chains;
   for (unsigned lane = 0; lane < kLanes; ++lane) {
     chains.chain[lane] = static_cast<uint64_t>(lanes.state[lane]) << 32 | lanes.window[lane];
@@ -441,6 +442,8 @@ const Kernels kScalarKernels = {
     .split_planes = SplitPlanes,
     .merge_planes = MergePlanes,
     .decode_tans = DecodeTans,
+    .tans_piece_bytes = 64 << 10,
+    .tans_kept_bytes = sizeof(TwoSteps),
     .decode_prefix = DecodePrefix,
     .decode_escapes = DecodeEscapes,
     .finish_rounds = FinishRounds,
