@@ -16,13 +16,14 @@ constexpr std::string_view kRunFolder = "/run/entrofs";
 // What others may do with a folder, as permissions of one that belongs to root: its group gets what others get.
 mode_t ModeLike(const struct stat& folder) { return 0700 | (folder.st_mode & 05) << 3 | (folder.st_mode & 05); }
 
-// No error when it is there already.
+// One that is there already lets in nobody whom `mode` does not.
 Status MakeFolder(const std::string& folder, mode_t mode) {
-  if (::mkdir(folder.c_str(), 0700) == 0) {
-    if (::chmod(folder.c_str(), mode) != 0) return SystemError("cannot make " + folder, errno);
-  } else if (errno != EEXIST) {
-    return SystemError("cannot make " + folder, errno);
+  struct stat info = {};
+  if (::mkdir(folder.c_str(), 0700) != 0) {
+    if (errno != EEXIST || ::stat(folder.c_str(), &info) != 0) return SystemError("cannot make " + folder, errno);
+    if ((info.st_mode & 0777 & ~mode) == 0) return OkStatus();
   }
+  if (::chmod(folder.c_str(), mode) != 0) return SystemError("cannot make " + folder, errno);
   return OkStatus();
 }
 

@@ -45,6 +45,8 @@ void DropCapabilities() {
 
 void DropPrivileges(const MountOptions& options) {
   if (!options.core_dumps) Lower(RLIMIT_CORE, 0);
+  // The limit is not asked where /proc/sys/kernel/core_pattern hands dumps to a program.
+  if (!options.core_dumps) (void)::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   Lower(RLIMIT_NOFILE, kMostDescriptors);
   if (::geteuid() != 0) return;
   (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

@@ -104,7 +104,7 @@ run_programs() {
 }
 
 # What goes through the codec's kernels, once more with the portable ones.
-scalar_tests=(codec_test archive_test golden_test fs_test)
+scalar_tests=(codec_test archive_test golden_test packer_test entro_pack_test fs_test)
 test_scalar() {
   ENTROFS_TARGETS=${scalar_tests[*]} build dev "$@" && ENTROFS_KERNELS=scalar run_programs dev "${scalar_tests[@]}"
 }

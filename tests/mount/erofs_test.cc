@@ -365,5 +365,21 @@ TEST_F(ErofsTest, APrivateFolderAboveTheMountPointKeepsPlainFilesPrivateToo) {
   EXPECT_EQ(info.st_uid, 0u);
 }
 
+TEST_F(ErofsTest, AFolderThatHasBecomePrivateSinceAnotherMountIsPrivateForTheNext) {
+  const std::filesystem::path other = folder_.path() / "other";
+  std::filesystem::create_directory(other);
+  std::filesystem::permissions(folder_.path(), std::filesystem::perms(0755));
+  ASSERT_NO_FATAL_FAILURE(MountErofs({ModelFile("model", 1, 1000, kSegment)}));
+  if (IsSkipped()) return;
+  std::filesystem::permissions(folder_.path(), std::filesystem::perms(0700));
+  std::vector<std::string> mount = {"mount", archive_.string(), other.string()};
+  mount.insert(mount.end(), kErofs.begin(), kErofs.end());
+  ASSERT_EQ(RunEntrofs(mount).code, 0);
+  struct stat info;
+  ASSERT_EQ(::stat(PlainFolderFor(folder_.path().string()).c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0700u);
+  EXPECT_EQ(RunEntrofs({"umount", other.string()}).code, 0);
+}
+
 }  // namespace
 }  // namespace entrofs::fs

@@ -29,6 +29,7 @@ constexpr int kMountFailed = 20;
 constexpr int kWrongBytes = 21;
 constexpr int kUmountFailed = 22;
 constexpr int kSeenByOthers = 23;
+constexpr int kCanBeDumped = 24;
 
 constexpr char kMayNotMakeNamespace[] =
     "may not make a mount namespace and a device node: run as root, a container with --privileged";
@@ -76,6 +77,10 @@ TEST_F(UnprivilegedTest, AnOrdinaryUserMountsReadsAndUnmounts) {
     if (!Succeeds("mount " + archive_.string() + " " + mount_point)) ::_exit(kMountFailed);
     bool same = ReadFile(Path("model")) == content && FindMount(mount_point)->type == kFuseType;
     bool has_status = Succeeds("status " + mount_point + " >/dev/null");
+    // The daemon's memory is not even its user's to see; files below /proc are root's then.
+    struct stat info;
+    const std::string name = "/proc/" + std::to_string(StatusNumber("pid")) + "/environ";
+    if (::stat(name.c_str(), &info) != 0 || info.st_uid != 0) ::_exit(kCanBeDumped);
     if (!Succeeds("umount " + mount_point)) ::_exit(kUmountFailed);
     ::_exit(same && has_status ? kAllWell : kWrongBytes);
   }
