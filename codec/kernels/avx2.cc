@@ -154,12 +154,12 @@ inline __attribute__((always_inline)) const uint8_t* Refill(Lanes& lanes, const 
   return main;
 }
 
-// One step of group g: the state before it goes to `state`, 2^bits read to power[0..1] as 16-bit elements.
-inline __attribute__((always_inline)) void Step(const Lookup<4>& base_and_bits, Lanes& lanes, unsigned g,
-                                                __m256i& state, __m256i* power) {
+// One step of group g: its held bytes go to `held`, 2^bits read to power[0..1] as 16-bit elements.
+inline __attribute__((always_inline)) void Step(const Lookup<4>& base_and_bits, const Lookup<4>& held_bytes,
+                                                Lanes& lanes, unsigned g, __m256i& held, __m256i* power) {
   const __m256i zero = _mm256_setzero_si256();
-  state = lanes.state[g];
-  const __m256i entry = base_and_bits(state);  // 2 * base + 2^bits
+  __m256i entry;  // 2 * base + 2^bits
+  LookUpBoth(base_and_bits, held_bytes, lanes.state[g], entry, held);
   const __m256i bit = _mm256_and_si256(entry, _mm256_sub_epi8(zero, entry));
   power[0] = _mm256_unpacklo_epi8(bit, zero);
   power[1] = _mm256_unpackhi_epi8(bit, zero);
@@ -202,28 +202,25 @@ bool DecodeHeld(const TansTables& tables, size_t rounds, Lanes& lanes_in_memory,
     _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes, _MM_HINT_T0);
     _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes + 64, _MM_HINT_T0);
     main = Refill(lanes, main);
-    __m256i states[kGroups][4];
+    __m256i bytes[kGroups][4];
 #pragma GCC unroll 2
     for (unsigned half = 0; half < 2; ++half) {
       __m256i first[kGroups][2];
       __m256i second[kGroups][2];
 #pragma GCC unroll 2
-      for (unsigned g = 0; g < kGroups; ++g) Step(base_and_bits, lanes, g, states[g][2 * half], first[g]);
+      for (unsigned g = 0; g < kGroups; ++g) Step(base_and_bits, held_bytes, lanes, g, bytes[g][2 * half], first[g]);
 #pragma GCC unroll 2
       for (unsigned g = 0; g < kGroups; ++g) {
-        Step(base_and_bits, lanes, g, states[g][2 * half + 1], second[g]);
+        Step(base_and_bits, held_bytes, lanes, g, bytes[g][2 * half + 1], second[g]);
         ShiftLow(lanes, g, first[g], second[g]);
       }
     }
 #pragma GCC unroll 2
     for (unsigned g = 0; g < kGroups; ++g) {
-      __m256i bytes[4];
-#pragma GCC unroll 4
-      for (unsigned step = 0; step < 4; ++step) bytes[step] = held_bytes(states[g][step]);
-      const __m256i a = _mm256_unpacklo_epi8(bytes[0], bytes[1]);
-      const __m256i b = _mm256_unpackhi_epi8(bytes[0], bytes[1]);
-      const __m256i c = _mm256_unpacklo_epi8(bytes[2], bytes[3]);
-      const __m256i d = _mm256_unpackhi_epi8(bytes[2], bytes[3]);
+      const __m256i a = _mm256_unpacklo_epi8(bytes[g][0], bytes[g][1]);
+      const __m256i b = _mm256_unpackhi_epi8(bytes[g][0], bytes[g][1]);
+      const __m256i c = _mm256_unpacklo_epi8(bytes[g][2], bytes[g][3]);
+      const __m256i d = _mm256_unpackhi_epi8(bytes[g][2], bytes[g][3]);
       Store(held + 128 * g, _mm256_unpacklo_epi16(a, c));
       Store(held + 128 * g + 32, _mm256_unpackhi_epi16(a, c));
       Store(held + 128 * g + 64, _mm256_unpacklo_epi16(b, d));

@@ -37,6 +37,20 @@ struct Lookup {
   }
 };
 
+// What two tables hold at the same indices, in fewer instructions than asking one after the other.
+template <unsigned kParts>
+inline __attribute__((always_inline)) void LookUpBoth(const Lookup<kParts>& first, const Lookup<kParts>& second,
+                                                      __m256i index, __m256i& in_first, __m256i& in_second) {
+  in_first = _mm256_shuffle_epi8(first.part[0], index);
+  in_second = _mm256_shuffle_epi8(second.part[0], index);
+#pragma GCC unroll 8
+  for (unsigned i = 1; i < kParts; ++i) {
+    index = _mm256_subs_epi8(index, _mm256_set1_epi8(16));
+    in_first = _mm256_xor_si256(in_first, _mm256_shuffle_epi8(first.part[i], index));
+    in_second = _mm256_xor_si256(in_second, _mm256_shuffle_epi8(second.part[i], index));
+  }
+}
+
 // The first 16 * kParts bytes of a table of 256; for other indices it finds anything.
 template <unsigned kParts>
 struct LookupParts {
