@@ -122,7 +122,9 @@ void EncodeSegment(const Layout& layout, std::span<const PlaneEncoder> planes, B
                    std::vector<uint8_t>& out) {
   assert(!plain.empty() && plain.size() <= kMaxSegmentBytes && planes.size() == layout.plane_count());
   Scratch::Impl& impl = scratch.impl();
-  const size_t count = plain.size() / layout.unit_bytes();
+  const size_t unit_bytes = layout.unit_bytes();
+  assert(unit_bytes > 0);
+  const size_t count = plain.size() / unit_bytes;
   const bool is_split = !IsPlainBytes(layout);
   uint8_t* plane_bytes[kMaxPlanes];
   if (is_split) {
@@ -136,7 +138,7 @@ void EncodeSegment(const Layout& layout, std::span<const PlaneEncoder> planes, B
     PlaneHeader written = AppendPlane(planes[p], plane, impl, out);
     WritePlaneHeader(written, out.data() + header + p * kPlaneHeaderBytes);
   }
-  out.insert(out.end(), plain.begin() + count * layout.unit_bytes(), plain.end());
+  out.insert(out.end(), plain.begin() + count * unit_bytes, plain.end());
 }
 
 }  // namespace entrofs::codec
