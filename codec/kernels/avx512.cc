@@ -171,13 +171,14 @@ bool DecodeRounds(const TansTables& tables, size_t rounds, TansLanes& lanes_in_m
   const __m512i seven = _mm512_set1_epi32(7);
   Finisher<kRawBits, kEscapes, Order> finisher(tables.finish, cursor);
   const uint8_t* main = cursor.main;
+  Ahead* const ahead = cursor.ahead;
   Lanes lanes = LoadLanes(lanes_in_memory);
   bool ok = true;
   for (size_t round = 0; round < rounds; ++round, plain += kRoundBytes) {
     _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes, _MM_HINT_T0);
     _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes + 64, _MM_HINT_T0);
-    if (cursor.ahead != nullptr) {
-      AskAhead(*cursor.ahead);
+    if (ahead != nullptr) {
+      AskAhead(*ahead);
     } else if (kRawBits > 0 && rounds - round > kPrefetchOutputBytes / kRoundBytes) {
       PrefetchOutput(plain, kRoundBytes);
     }
