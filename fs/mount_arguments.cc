@@ -91,7 +91,7 @@ std::string_view MountOptionsHelp() {
          "  read_ahead_kb=N    how far the kernel reads ahead (2048, erofs 16384; only root can set it)\n"
          "  max_read=BYTES     the largest request of the kernel (1048576)\n"
          "  require_signature=KEY  as --require-signature\n"
-         "  core_dumps         let a crash leave a core dump, which may hold decoded weights\n"
+         "  core_dumps         let a crash leave a core dump, and debuggers attach: both see decoded weights\n"
          "  noexec             programs in the mount cannot be run\n"
          "  ro, nofail, noauto, user, _netdev, x-... and the like are accepted and left to mount(8)\n";
 }
