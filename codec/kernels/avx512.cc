@@ -158,7 +158,7 @@ struct Finisher {
 };
 
 // Decodes `rounds` rounds. False when a round has taken more than main, or escapes, had.
-template <unsigned kRawBits, bool kEscapes, typename Order>
+template <unsigned kRawBits, bool kEscapes, typename Order, bool kAhead>
 bool DecodeRounds(const TansTables& tables, size_t rounds, TansLanes& lanes_in_memory, StreamCursor& cursor,
                   uint8_t* plain) {
   const __m512i bit_count = Load(tables.bit_count);
@@ -171,14 +171,13 @@ bool DecodeRounds(const TansTables& tables, size_t rounds, TansLanes& lanes_in_m
   const __m512i seven = _mm512_set1_epi32(7);
   Finisher<kRawBits, kEscapes, Order> finisher(tables.finish, cursor);
   const uint8_t* main = cursor.main;
-  Ahead* const ahead = cursor.ahead;
   Lanes lanes = LoadLanes(lanes_in_memory);
   bool ok = true;
   for (size_t round = 0; round < rounds; ++round, plain += kRoundBytes) {
     _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes, _MM_HINT_T0);
     _mm_prefetch(reinterpret_cast<const char*>(main) + kPrefetchBytes + 64, _MM_HINT_T0);
-    if (ahead != nullptr) {
-      AskAhead(*ahead);
+    if (kAhead) {
+      AskAhead(*cursor.ahead);
     } else if (kRawBits > 0 && rounds - round > kPrefetchOutputBytes / kRoundBytes) {
       PrefetchOutput(plain, kRoundBytes);
     }
@@ -245,15 +244,15 @@ bool FinishHeld(const FinishTables& tables, size_t rounds, uint8_t* held, Stream
 }
 
 // The instance for the table: by raw bits, escapes and order.
-using DecodeFunction = decltype(&DecodeRounds<0, false, AnyOrder<0>>);
-template <unsigned kRawBits>
+using DecodeFunction = decltype(&DecodeRounds<0, false, AnyOrder<0>, false>);
+template <unsigned kRawBits, bool kAhead>
 DecodeFunction ChooseDecodeRounds(const FinishTables& tables) {
   if (tables.is_zigzag) {
-    return tables.has_escapes ? DecodeRounds<kRawBits, true, ZigzagOrder<kRawBits>>
-                              : DecodeRounds<kRawBits, false, ZigzagOrder<kRawBits>>;
+    return tables.has_escapes ? DecodeRounds<kRawBits, true, ZigzagOrder<kRawBits>, kAhead>
+                              : DecodeRounds<kRawBits, false, ZigzagOrder<kRawBits>, kAhead>;
   }
-  return tables.has_escapes ? DecodeRounds<kRawBits, true, AnyOrder<kRawBits>>
-                            : DecodeRounds<kRawBits, false, AnyOrder<kRawBits>>;
+  return tables.has_escapes ? DecodeRounds<kRawBits, true, AnyOrder<kRawBits>, kAhead>
+                            : DecodeRounds<kRawBits, false, AnyOrder<kRawBits>, kAhead>;
 }
 using FinishFunction = decltype(&FinishHeld<0, false, AnyOrder<0>>);
 template <unsigned kRawBits>
@@ -265,9 +264,14 @@ FinishFunction ChooseFinishHeld(const FinishTables& tables) {
   return tables.has_escapes ? FinishHeld<kRawBits, true, AnyOrder<kRawBits>>
                             : FinishHeld<kRawBits, false, AnyOrder<kRawBits>>;
 }
-constexpr decltype(&ChooseDecodeRounds<0>) kChooseDecodeRounds[6] = {ChooseDecodeRounds<0>, ChooseDecodeRounds<1>,
-                                                                     ChooseDecodeRounds<2>, ChooseDecodeRounds<3>,
-                                                                     ChooseDecodeRounds<4>, ChooseDecodeRounds<5>};
+// By raw bits, and whether something is asked for ahead.
+constexpr decltype(&ChooseDecodeRounds<0, false>) kChooseDecodeRounds[6][2] = {
+    {ChooseDecodeRounds<0, false>, ChooseDecodeRounds<0, true>},
+    {ChooseDecodeRounds<1, false>, ChooseDecodeRounds<1, true>},
+    {ChooseDecodeRounds<2, false>, ChooseDecodeRounds<2, true>},
+    {ChooseDecodeRounds<3, false>, ChooseDecodeRounds<3, true>},
+    {ChooseDecodeRounds<4, false>, ChooseDecodeRounds<4, true>},
+    {ChooseDecodeRounds<5, false>, ChooseDecodeRounds<5, true>}};
 constexpr decltype(&ChooseFinishHeld<0>) kChooseFinishHeld[6] = {ChooseFinishHeld<0>, ChooseFinishHeld<1>,
                                                                  ChooseFinishHeld<2>, ChooseFinishHeld<3>,
                                                                  ChooseFinishHeld<4>, ChooseFinishHeld<5>};
@@ -277,7 +281,8 @@ bool FinishRounds(const FinishTables& tables, size_t rounds, uint8_t* held, Stre
 }
 
 bool DecodeTans(const TansTables& tables, size_t rounds, TansLanes& lanes, StreamCursor& cursor, uint8_t* plain) {
-  return kChooseDecodeRounds[tables.finish.raw_bits](tables.finish)(tables, rounds, lanes, cursor, plain);
+  const bool asks = cursor.ahead != nullptr;
+  return kChooseDecodeRounds[tables.finish.raw_bits][asks](tables.finish)(tables, rounds, lanes, cursor, plain);
 }
 
 // Cuts the raw bits of one round of ranks into planes.
