@@ -20,7 +20,8 @@ inline constexpr std::array<uint8_t, 8> kMagic = {'E', 'N', 'T', 'R', 'O', 'F', 
 inline constexpr uint32_t kVersion = 1;
 // Feature flags, in the footer; the header has none.
 inline constexpr uint32_t kExtendedLayouts = 1;  // some extent is cut into blocks, or holds differences of elements
-inline constexpr uint32_t kKnownFeatures = kExtendedLayouts;
+inline constexpr uint32_t kTrellisLayouts = 2;   // some extent holds indices of a trellis
+inline constexpr uint32_t kKnownFeatures = kExtendedLayouts | kTrellisLayouts;
 inline constexpr size_t kHeaderBytes = 16;
 inline constexpr size_t kFooterBytes = 96;
 // Stored segments begin with the XXH3-64 (seed: their archive offset) of the rest.

@@ -60,12 +60,20 @@ class TableNumbers {
   std::vector<uint32_t> in_order_;
 };
 
-// What becomes of the elements of an extent before they are cut into planes; 2 and 3 need Feature::kExtendedLayouts.
-enum class Transform : uint8_t { kNone = 0, kRotate = 1, kDelta = 2, kBlocks = 3 };
+// What becomes of the elements of an extent before they are cut into planes; 2 and 3 need kExtendedLayouts, 4
+// kTrellisLayouts.
+enum class Transform : uint8_t { kNone = 0, kRotate = 1, kDelta = 2, kBlocks = 3, kTrellis = 4 };
+
+bool IsAllowed(uint8_t transform, uint32_t features) {
+  if (transform <= static_cast<uint8_t>(Transform::kRotate)) return true;
+  if (transform == static_cast<uint8_t>(Transform::kTrellis)) return (features & kTrellisLayouts) != 0;
+  return transform < static_cast<uint8_t>(Transform::kTrellis) && (features & kExtendedLayouts) != 0;
+}
 
 Transform TransformOf(const codec::Layout& layout) {
   if (!layout.block.empty()) return Transform::kBlocks;
   if (layout.delta) return Transform::kDelta;
+  if (layout.trellis) return Transform::kTrellis;
   return layout.rotate_sign ? Transform::kRotate : Transform::kNone;
 }
 
@@ -161,13 +169,13 @@ Result<Extent> ReadExtent(ByteReader& reader, const std::vector<Table>& tables, 
   extent.plain_bytes = reader.ReadU64();
   extent.index_archive_offset = reader.ReadU64();
   extent.stored_bytes = reader.ReadU64();
-  const Transform last = features & kExtendedLayouts ? Transform::kBlocks : Transform::kRotate;
-  if (!reader.ok() || transform > static_cast<uint8_t>(last)) return Corrupt("broken extent");
+  if (!reader.ok() || !IsAllowed(transform, features)) return Corrupt("broken extent");
   const bool is_block = transform == static_cast<uint8_t>(Transform::kBlocks);
   if (plane_count == 0 || plane_count > codec::kMaxPlanes) return Corrupt("extent of too few or many planes");
   extent.layout.element_bytes = is_block ? 1 : plane_count;
   extent.layout.rotate_sign = transform == static_cast<uint8_t>(Transform::kRotate);
   extent.layout.delta = transform == static_cast<uint8_t>(Transform::kDelta);
+  extent.layout.trellis = transform == static_cast<uint8_t>(Transform::kTrellis);
   if (!is_block) ENTROFS_RETURN_IF_ERROR(CheckLayout(extent.layout));
   extent.planes.reserve(plane_count);
   for (size_t p = 0; p < plane_count; ++p) {
@@ -266,12 +274,14 @@ Status CheckTablesUsed(const Index& index) {
 }  // namespace
 
 uint32_t FeaturesOf(const Index& index) {
+  uint32_t features = 0;
   for (const VirtualFile& file : index.files) {
     for (const Extent& extent : file.extents) {
-      if (extent.layout.is_extended()) return kExtendedLayouts;
+      if (extent.layout.is_extended()) features |= kExtendedLayouts;
+      if (extent.layout.trellis) features |= kTrellisLayouts;
     }
   }
-  return 0;
+  return features;
 }
 
 std::vector<uint8_t> EncodeIndex(const Index& index) {

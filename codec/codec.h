@@ -77,13 +77,16 @@ inline constexpr size_t kMaxBlockBytes = 4096;
 // How the plain bytes of a segment become planes. Elements are little-endian numbers of `element_bytes` bytes; plane p
 // holds byte p of every element after the element was rotated left by one bit if `rotate_sign` is set (which brings the
 // exponent of a floating-point number together in the highest byte), or after the element before it in the segment was
-// subtracted if `delta` is set. {1, false} is one plane: the bytes themselves. With `block`, the bytes are records
-// instead: blocks of these fields, each of which goes to its plane whole (a scale and the weights under it).
-// Bytes after the last whole element or block of a tensor are kept, uncoded, behind the planes.
+// subtracted if `delta` is set. With `trellis` the bytes are codes of a trellis-coded quantizer, of which the plane
+// holds the indices; other bytes are kept as exactly, but take more. {1, false} is one plane: the bytes themselves.
+// With `block`, the bytes are records instead: blocks of these fields, each of which goes to its plane whole (a scale
+// and the weights under it). Bytes after the last whole element or block of a tensor are kept, uncoded, behind the
+// planes.
 struct Layout {
   uint8_t element_bytes = 1;  // 1, 2, 4 or 8
   bool rotate_sign = false;   // requires element_bytes > 1
   bool delta = false;         // requires !rotate_sign
+  bool trellis = false;       // requires element_bytes == 1 and the others as they are by default
   // Not empty: requires the others as they are by default; at most kMaxBlockFields fields of at most kMaxBlockBytes
   // bytes together, each plane below the highest used.
   std::vector<BlockField> block = {};
@@ -93,11 +96,13 @@ struct Layout {
   size_t unit_bytes() const;
   // Whether it needs an archive with extended layouts.
   bool is_extended() const { return delta || !block.empty(); }
+  // Whether its planes depend on where segments begin.
+  bool begins_anew() const { return delta || trellis; }
   friend bool operator==(const Layout&, const Layout&) = default;
 };
 Status ValidateLayout(const Layout& layout);
 
-// Adds every plane of `plain` (starting with an element or block; with `delta`, where a segment does) to
+// Adds every plane of `plain` (starting with an element or block; with begins_anew(), where a segment does) to
 // histograms[plane]; spans plane_count() entries.
 void CountPlanes(const Layout& layout, ByteSpan plain, std::span<Histogram> histograms);
 

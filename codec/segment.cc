@@ -99,6 +99,7 @@ Status ValidateLayout(const Layout& layout) {
   if (size != 1 && size != 2 && size != 4 && size != 8) return broken("elements are not of 1, 2, 4 or 8 bytes");
   if (layout.rotate_sign && size == 1) return broken("rotation of single bytes");
   if (layout.rotate_sign && layout.delta) return broken("rotation of differences");
+  if (layout.trellis && (size != 1 || layout.delta || !layout.block.empty())) return broken("trellis of elements");
   if (layout.block.empty()) return OkStatus();
   if (size != 1 || layout.delta) return broken("blocks of elements");
   if (layout.block.size() > kMaxBlockFields) return broken("block of too many fields");

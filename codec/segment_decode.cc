@@ -118,6 +118,12 @@ Status DecodeSegment(const Layout& layout, std::span<const PlaneDecoder> planes,
   if (rest.size() != leftover) return Corrupt("bytes left over");
   if (leftover > 0) std::memcpy(plain.data() + plain.size() - leftover, rest.data(), leftover);
   if (IsPlainBytes(layout)) return ReadPlain(readers[0], plain);
+  if (layout.trellis) {
+    ENTROFS_RETURN_IF_ERROR(ReadPlain(readers[0], plain));
+    const uint8_t* indices = plain.data();
+    MergeUnits(layout, &indices, 0, count, plain.data());
+    return OkStatus();
+  }
   return Merger(layout, std::span(readers).first(planes.size()), scratch.impl()).Merge(count, plain.data());
 }
 

@@ -65,6 +65,12 @@ void CountPlanes(const Layout& layout, ByteSpan plain, std::span<Histogram> hist
     TakeDifferences(layout, plain.data(), differences.size() / layout.element_bytes, differences.data());
     return CountPlanes({.element_bytes = layout.element_bytes}, differences, histograms);
   }
+  if (layout.trellis) {
+    std::vector<uint8_t> indices(plain.size());
+    uint8_t* plane = indices.data();
+    SplitUnits(layout, plain.data(), plain.size(), &plane);
+    return CountBytes(indices, histograms[0]);
+  }
   uint8_t batch[kMaxPlanes][kBytesPerBatch];
   uint8_t* planes[kMaxPlanes];
   for (size_t p = 0; p < kMaxPlanes; ++p) planes[p] = batch[p];

@@ -108,7 +108,9 @@ void MergeBlocks(const Layout& layout, const uint8_t* const* planes, size_t coun
 
 }  // namespace
 
-bool IsPlainBytes(const Layout& layout) { return layout.element_bytes == 1 && !layout.delta && layout.block.empty(); }
+bool IsPlainBytes(const Layout& layout) {
+  return layout.element_bytes == 1 && !layout.delta && !layout.trellis && layout.block.empty();
+}
 
 size_t PlaneBytesPerUnit(const Layout& layout, size_t plane) {
   if (layout.block.empty()) return 1;
@@ -119,6 +121,7 @@ size_t PlaneBytesPerUnit(const Layout& layout, size_t plane) {
 
 void SplitUnits(const Layout& layout, const uint8_t* plain, size_t count, uint8_t* const* planes) {
   if (!layout.block.empty()) return SplitBlocks(layout, plain, count, planes);
+  if (layout.trellis) return Active().split_trellis(plain, count, planes[0]);
   if (!layout.delta) return SplitElements(layout, plain, count, planes);
   switch (layout.element_bytes) {
     case 1:
@@ -150,6 +153,7 @@ void TakeDifferences(const Layout& layout, const uint8_t* plain, size_t count, u
 
 void MergeUnits(const Layout& layout, const uint8_t* const* planes, size_t before, size_t count, uint8_t* plain) {
   if (!layout.block.empty()) return MergeBlocks(layout, planes, count, plain);
+  if (layout.trellis) return Active().merge_trellis(planes[0], count, plain);
   if (!layout.delta) return Active().merge_planes(planes, count, layout.element_bytes, layout.rotate_sign, plain);
   switch (layout.element_bytes) {
     case 1:

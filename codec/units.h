@@ -12,9 +12,10 @@ bool IsPlainBytes(const Layout& layout);
 size_t PlaneBytesPerUnit(const Layout& layout, size_t plane);
 
 // Fills planes[p], of count x PlaneBytesPerUnit bytes, from `count` units at `plain`. No overlap. Requires: a valid
-// layout. Differences start from 0.
+// layout. Differences and trellises begin anew.
 void SplitUnits(const Layout& layout, const uint8_t* plain, size_t count, uint8_t* const* planes);
 // The inverse, for a part of a segment: fills `count` units at `plain`, before which there are `before` units already.
+// A trellis is merged whole, with before = 0; its plane may be `plain`.
 void MergeUnits(const Layout& layout, const uint8_t* const* planes, size_t before, size_t count, uint8_t* plain);
 
 // What SplitUnits makes of a layout with `delta` before it cuts planes: out[i] = element i less the one before.

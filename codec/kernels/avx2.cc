@@ -14,6 +14,8 @@
 #include "codec/kernels/plane_rest.h"
 #include "codec/kernels/prefetch.h"
 #include "codec/kernels/prefix_loop.h"
+#include "codec/kernels/trellis_divide.h"
+#include "codec/kernels/trellis_path.h"
 
 namespace entrofs::codec {
 namespace {
@@ -354,12 +356,39 @@ void MergePlanes(const uint8_t* const* planes, size_t count, unsigned element_by
   MergeRest(planes, done, count, element_bytes, rotate_sign, plain);
 }
 
+// Bit 0 of each byte.
+uint64_t LowBits(__m256i bytes) { return static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_slli_epi16(bytes, 7))); }
+
+// The bytes rotated left by one bit, then bit 0 of byte i flipped if bit i of `flips` is set.
+__m256i RotateAndFlip(__m256i bytes, uint32_t flips) {
+  const __m256i byte_of_bit = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201));
+  const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(flips)), byte_of_bit);
+  const __m256i is_flipped = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
+  const __m256i is_negative = _mm256_cmpgt_epi8(_mm256_setzero_si256(), bytes);
+  return _mm256_sub_epi8(_mm256_add_epi8(bytes, bytes), _mm256_xor_si256(is_negative, is_flipped));
+}
+
+void MergeTrellis(const uint8_t* indices, size_t count, uint8_t* values) {
+  TrellisPath path;
+  size_t i = 0;
+  for (; i + 64 <= count; i += 64) {
+    const __m256i low = Load(indices + i), high = Load(indices + i + 32);
+    const uint64_t b = path.Next(LowBits(low) | LowBits(high) << 32, DivideByMultiplying);
+    Store(values + i, RotateAndFlip(low, static_cast<uint32_t>(b)));
+    Store(values + i + 32, RotateAndFlip(high, static_cast<uint32_t>(b >> 32)));
+  }
+  MergeTrellisWith(path, indices + i, count - i, values + i);
+}
+
 }  // namespace
 
 const Kernels kAvx2Kernels = {
     .name = "avx2",
     .split_planes = SplitPlanes,
     .merge_planes = MergePlanes,
+    .merge_trellis = MergeTrellis,
+    .split_trellis = nullptr,
     .decode_tans = DecodeTans,
     .tans_piece_bytes = 4096,
     .decode_prefix = DecodePrefix,

@@ -10,6 +10,8 @@
 #include "codec/kernels/plane_rest.h"
 #include "codec/kernels/prefetch.h"
 #include "codec/kernels/prefix_loop.h"
+#include "codec/kernels/trellis_divide.h"
+#include "codec/kernels/trellis_path.h"
 
 namespace entrofs::codec {
 namespace {
@@ -578,12 +580,28 @@ void MergePlanes(const uint8_t* const* planes, size_t count, unsigned element_by
   MergeRest(planes, done, count, element_bytes, rotate_sign, plain);
 }
 
+void MergeTrellis(const uint8_t* indices, size_t count, uint8_t* values) {
+  const __m512i ones = _mm512_set1_epi8(1);
+  TrellisPath path;
+  size_t i = 0;
+  for (; i + 64 <= count; i += 64) {
+    const __m512i index = Load(indices + i);
+    const uint64_t b = path.Next(_cvtmask64_u64(_mm512_test_epi8_mask(index, ones)), DivideByMultiplying);
+    const __m512i doubled = _mm512_add_epi8(index, index);
+    const __mmask64 is_odd = _mm512_movepi8_mask(index) ^ _cvtu64_mask64(b);
+    _mm512_storeu_si512(values + i, _mm512_mask_add_epi8(doubled, is_odd, doubled, ones));
+  }
+  MergeTrellisWith(path, indices + i, count - i, values + i);
+}
+
 }  // namespace
 
 const Kernels kAvx512Kernels = {
     .name = "avx512",
     .split_planes = SplitPlanes,
     .merge_planes = MergePlanes,
+    .merge_trellis = MergeTrellis,
+    .split_trellis = nullptr,
     .decode_tans = DecodeTans,
     .tans_piece_bytes = 4096,
     .decode_prefix = DecodePrefix,

@@ -16,11 +16,11 @@ bool CpuHasAvx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
          __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-         __builtin_cpu_supports("popcnt");
+         __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("pclmul");
 }
 bool CpuHasAvx2() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-         __builtin_cpu_supports("popcnt");
+         __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("pclmul");
 }
 #endif
 
@@ -31,6 +31,8 @@ Kernels Complete(Kernels set) {
   };
   take(set.split_planes, kScalarKernels.split_planes);
   take(set.merge_planes, kScalarKernels.merge_planes);
+  take(set.merge_trellis, kScalarKernels.merge_trellis);
+  take(set.split_trellis, kScalarKernels.split_trellis);
   take(set.decode_tans, kScalarKernels.decode_tans);
   take(set.decode_prefix, kScalarKernels.decode_prefix);
   take(set.decode_escapes, kScalarKernels.decode_escapes);

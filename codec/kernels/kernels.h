@@ -145,6 +145,11 @@ struct Kernels {
   void (*merge_planes)(const uint8_t* const* planes, size_t count, unsigned element_bytes, bool rotate_sign,
                        uint8_t* plain);
 
+  // values[t] = indices[t] rotated left by one bit, with its lowest bit flipped where the trellis' path says so; see
+  // "trellis" in docs/codec-format.md. `values` may be `indices`. The second is the inverse.
+  void (*merge_trellis)(const uint8_t* indices, size_t count, uint8_t* values);
+  void (*split_trellis)(const uint8_t* values, size_t count, uint8_t* indices);
+
   // Decodes `rounds` whole rounds of a tans stream into plain[0, rounds * kRoundBytes), advancing lanes and cursor.
   // False, with the output undefined, as soon as a round has used more of main or escapes than there was.
   bool (*decode_tans)(const TansTables& tables, size_t rounds, TansLanes& lanes, StreamCursor& cursor, uint8_t* plain);
@@ -181,8 +186,8 @@ struct Kernels {
 };
 
 extern const Kernels kScalarKernels;  // the reference
-extern const Kernels kAvx512Kernels;  // needs F, BW, DQ, VL, VBMI, VBMI2, VNNI, BMI1, BMI2
-extern const Kernels kAvx2Kernels;    // needs AVX2, BMI1, BMI2, POPCNT
+extern const Kernels kAvx512Kernels;  // needs F, BW, DQ, VL, VBMI, VBMI2, VNNI, BMI1, BMI2, PCLMUL
+extern const Kernels kAvx2Kernels;    // needs AVX2, BMI1, BMI2, POPCNT, PCLMUL
 extern const Kernels kNeonKernels;    // every aarch64
 
 // The set in use.

@@ -8,6 +8,7 @@
 
 #include "codec/kernels/kernels.h"
 #include "codec/kernels/prefix_loop.h"
+#include "codec/kernels/trellis_path.h"
 
 namespace entrofs::codec {
 namespace {
@@ -435,12 +436,22 @@ uint8_t* Interleave(const uint32_t* steps, size_t rounds, uint32_t* windows, uin
   return end;
 }
 
+void MergeTrellis(const uint8_t* indices, size_t count, uint8_t* values) {
+  MergeTrellisWith({}, indices, count, values);
+}
+
+void SplitTrellis(const uint8_t* values, size_t count, uint8_t* indices) {
+  SplitTrellisWith({}, values, count, indices);
+}
+
 }  // namespace
 
 const Kernels kScalarKernels = {
     .name = "scalar",
     .split_planes = SplitPlanes,
     .merge_planes = MergePlanes,
+    .merge_trellis = MergeTrellis,
+    .split_trellis = SplitTrellis,
     .decode_tans = DecodeTans,
     .tans_piece_bytes = 64 << 10,
     .tans_kept_bytes = sizeof(TwoSteps),

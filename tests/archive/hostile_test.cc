@@ -193,6 +193,9 @@ TEST_F(Hostile, UnknownKindsLayoutsAndTablesAreRefused) {
   FirstTans().layout.block = {{1, 0}};
   ExpectRefused("broken extent");
   index_ = original;
+  FirstTans().layout.trellis = true;
+  ExpectRefused("broken extent");
+  index_ = original;
   FirstTans().planes[0].kind = static_cast<codec::CodecKind>(5);
   ExpectRefused("unknown kind");
   index_ = original;

@@ -1,4 +1,4 @@
-// Splitting and merging planes: every kernel set against the scalar one.
+// Splitting and merging planes, and trellises: every kernel set against the scalar one.
 
 #include <gtest/gtest.h>
 
@@ -41,6 +41,36 @@ TEST_P(EveryKernelPlanes, AgreeWithScalarAtEveryLength) {
         ASSERT_EQ(merged, plain) << element_bytes << " " << rotate_sign << " " << count;
       }
     }
+  }
+}
+
+// As docs/codec-format.md has it.
+std::vector<uint8_t> TrellisValues(const std::vector<uint8_t>& indices) {
+  std::vector<uint8_t> values;
+  std::vector<unsigned> b(6), c(6);  // of the bytes before, which are none
+  for (const uint8_t index : indices) {
+    const size_t t = b.size();
+    b.push_back(b[t - 1] ^ b[t - 6] ^ c[t - 2] ^ c[t - 4]);
+    c.push_back(index & 1);
+    values.push_back(static_cast<uint8_t>((index << 1 | index >> 7) ^ b[t]));
+  }
+  return values;
+}
+
+TEST_P(EveryKernelPlanes, FollowTheTrellisAtEveryLength) {
+  ASSERT_TRUE(SelectKernels(GetParam()).ok());
+  Random random(4);
+  for (size_t count = 0; count < 700; ++count) {
+    std::vector<uint8_t> indices(count);
+    for (uint8_t& index : indices) index = static_cast<uint8_t>(random.Next());
+    std::vector<uint8_t> values(count);
+    Active().merge_trellis(indices.data(), count, values.data());
+    ASSERT_EQ(values, TrellisValues(indices)) << count;
+    std::vector<uint8_t> back(count);
+    Active().split_trellis(values.data(), count, back.data());
+    ASSERT_EQ(back, indices) << count;
+    Active().merge_trellis(indices.data(), count, indices.data());
+    ASSERT_EQ(indices, values) << count << " in place";
   }
 }
 

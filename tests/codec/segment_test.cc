@@ -86,11 +86,12 @@ TEST_P(EveryLayoutAndKind, RoundTripsAtEveryLength) {
 std::vector<Case> AllCases() {
   std::vector<Case> cases;
   for (CodecKind kind : {CodecKind::kStored, CodecKind::kTans, CodecKind::kHuffman, CodecKind::kZstd}) {
-    for (Layout layout : {Layout{1, false}, Layout{2, false}, Layout{2, true}, Layout{4, false}, Layout{4, true},
-                          Layout{8, false}, Layout{8, true}, Layout{1, false, true}, Layout{2, false, true},
-                          Layout{4, false, true}, Layout{8, false, true}, Layout{.block = {{1, 0}, {1, 1}, {32, 2}}},
-                          Layout{.block = {{128, 0}, {64, 1}, {16, 2}, {1, 3}, {1, 4}}},
-                          Layout{.block = {{1, 0}, {3, 1}, {1, 0}}}, Layout{.block = {{4096, 0}}}}) {
+    for (Layout layout :
+         {Layout{1, false}, Layout{2, false}, Layout{2, true}, Layout{4, false}, Layout{4, true}, Layout{8, false},
+          Layout{8, true}, Layout{1, false, true}, Layout{2, false, true}, Layout{4, false, true},
+          Layout{8, false, true}, Layout{.trellis = true}, Layout{.block = {{1, 0}, {1, 1}, {32, 2}}},
+          Layout{.block = {{128, 0}, {64, 1}, {16, 2}, {1, 3}, {1, 4}}}, Layout{.block = {{1, 0}, {3, 1}, {1, 0}}},
+          Layout{.block = {{4096, 0}}}}) {
       cases.push_back({layout, kind});
     }
   }
@@ -100,6 +101,7 @@ std::vector<Case> AllCases() {
 INSTANTIATE_TEST_SUITE_P(Codec, EveryLayoutAndKind, testing::ValuesIn(AllCases()), [](const auto& param) {
   return std::string(Name(param.param.kind)) + std::to_string(param.param.layout.element_bytes) +
          (param.param.layout.rotate_sign ? "Rotated" : "") + (param.param.layout.delta ? "Delta" : "") +
+         (param.param.layout.trellis ? "Trellis" : "") +
          (param.param.layout.block.empty() ? "" : "Block" + std::to_string(param.param.layout.unit_bytes()));
 });
 
@@ -163,6 +165,13 @@ TEST(Layout, RefusesOtherElementSizes) {
   EXPECT_FALSE(ValidateLayout({2, true, true}).ok());
 }
 
+TEST(Layout, RefusesTrellisesOfAnythingButBytes) {
+  EXPECT_TRUE(ValidateLayout({.trellis = true}).ok());
+  EXPECT_FALSE(ValidateLayout({.element_bytes = 2, .trellis = true}).ok());
+  EXPECT_FALSE(ValidateLayout({.delta = true, .trellis = true}).ok());
+  EXPECT_FALSE(ValidateLayout({.trellis = true, .block = {{1, 0}}}).ok());
+}
+
 TEST(Layout, RefusesBrokenBlocks) {
   auto is_valid = [](std::vector<BlockField> block) { return ValidateLayout({.block = std::move(block)}).ok(); };
   EXPECT_FALSE(is_valid({{0, 0}}));
@@ -182,6 +191,15 @@ TEST(EncodeSegment, PutsFieldsOfBlocksIntoTheirPlanes) {
   EncodeSegment(layout, std::vector<PlaneEncoder>(2), std::vector<uint8_t>{10, 1, 2, 11, 3, 4, 99}, scratch, stored);
   // Two plane headers (length x 16, kind stored), the planes, one byte left over.
   EXPECT_EQ(stored, (std::vector<uint8_t>{2 << 4, 0, 0, 0, 4 << 4, 0, 0, 0, 10, 11, 1, 2, 3, 4, 99}));
+}
+
+TEST(EncodeSegment, TakesIndicesOfATrellis) {
+  std::vector<uint8_t> stored;
+  Scratch scratch;
+  // c = 0 1 0 0 1 1 1, so b = 0 0 0 1 1 0 1, and values are 2 e + b, but for the last one, which is even.
+  const std::vector<uint8_t> values = {128, 130, 128, 129, 127, 130, 2};
+  EncodeSegment({.trellis = true}, std::vector<PlaneEncoder>(1), values, scratch, stored);
+  EXPECT_EQ(stored, (std::vector<uint8_t>{7 << 4, 0, 0, 0, 64, 65, 64, 64, 63, 65, 129}));
 }
 
 TEST(EncodeSegment, TakesDifferencesOfElements) {

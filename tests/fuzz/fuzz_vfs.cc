@@ -47,6 +47,7 @@ Sample RandomSample(size_t number) {
       extent.layout.element_bytes = widths[random() % 4];
       extent.layout.rotate_sign = extent.layout.element_bytes > 1 && random() % 2;
       extent.layout.delta = !extent.layout.rotate_sign && random() % 3 == 0;
+      extent.layout.trellis = extent.layout == codec::Layout{} && random() % 2;
       // Blocks of 18 bytes: a scale in two planes, the weights in a third.
       if (random() % 6 == 0) extent.layout = {.block = {{1, 0}, {1, 1}, {16, 2}}};
       extent.kind = static_cast<codec::CodecKind>(random() % 5);

@@ -32,6 +32,19 @@ Bytes Shaped(const std::string& shape, size_t count) {
   return bell;
 }
 
+// Near 128, and such that the first segment's indices are below 128.
+Bytes TrellisCodes(size_t count) {
+  Bytes codes = RandomBytes(count, 30, count);
+  std::vector<unsigned> b(6), c(6);  // of the bytes before
+  for (uint8_t& code : codes) {
+    const size_t t = b.size();
+    b.push_back(b[t - 1] ^ b[t - 6] ^ c[t - 2] ^ c[t - 4]);
+    code = static_cast<uint8_t>((code & ~1u) | b[t]);
+    c.push_back(code >> 1 & 1);
+  }
+  return codes;
+}
+
 Sample Shapes(CodecKind kind) {
   Sample sample;
   for (const char* shape : {"bell", "scattered", "nibbles", "outliers", "one-sided", "skewed", "shuffled", "broad"}) {
@@ -102,6 +115,24 @@ Sample ExtendedLayouts() {
   return sample;
 }
 
+// Codes that follow the trellis, and others; several segments, each of which begins anew.
+Sample Trellises() {
+  Sample sample;
+  for (CodecKind kind : {CodecKind::kTans, CodecKind::kHuffman, CodecKind::kZstd, CodecKind::kStored}) {
+    testing_support::SampleFile file{.path = std::string(codec::Name(kind)), .extents = {}};
+    for (size_t count : {size_t{1}, size_t{63}, size_t{3400}, codec::kMinSegmentBytes + 333}) {
+      if (count > codec::kMinSegmentBytes && kind != CodecKind::kTans) continue;
+      const std::string of = " of " + std::to_string(count);
+      if (count < codec::kMinSegmentBytes) {
+        file.extents.push_back({"others" + of, Shaped("bell", count), {.trellis = true}, kind});
+      }
+      file.extents.push_back({"codes" + of, TrellisCodes(count), {.trellis = true}, kind});
+    }
+    sample.files.push_back(std::move(file));
+  }
+  return sample;
+}
+
 // Several segments, the last one short; more segments than one index page lists.
 Sample Segments() {
   Sample sample;
@@ -123,7 +154,8 @@ std::vector<GoldenSample> GoldenSamples() {
           {"v1-lengths-huffman", [] { return Lengths(CodecKind::kHuffman); }},
           {"v1-layouts", Layouts},
           {"v1-segments", Segments},
-          {"v1-extended", ExtendedLayouts}};
+          {"v1-extended", ExtendedLayouts},
+          {"v1-trellis", Trellises}};
 }
 
 }  // namespace entrofs::golden

@@ -14,8 +14,9 @@ FOOTER_BYTES = 96
 SEGMENTS_PER_PAGE = 512
 NO_TABLE = 0xFFFFFFFF
 STORED, CONSTANT, TANS, HUFFMAN, ZSTD = range(5)
-NONE, ROTATE, DELTA, BLOCKS = range(4)
+NONE, ROTATE, DELTA, BLOCKS, TRELLIS = range(5)
 EXTENDED_LAYOUTS = 1
+TRELLIS_LAYOUTS = 2
 
 
 @dataclass
@@ -91,8 +92,10 @@ class Archive:
         check(footer.take(8) == MAGIC, "no footer")
         check(checksum == xxh3_64(self.data[-FOOTER_BYTES:][:80]), "footer checksum")
         check(version == 1, "unknown version")
-        check(flags & ~EXTENDED_LAYOUTS == 0, "unknown feature flags")
-        self.extended_layouts = flags & EXTENDED_LAYOUTS != 0
+        check(flags & ~(EXTENDED_LAYOUTS | TRELLIS_LAYOUTS) == 0, "unknown feature flags")
+        self.transforms = {NONE, ROTATE}
+        self.transforms |= {DELTA, BLOCKS} if flags & EXTENDED_LAYOUTS else set()
+        self.transforms |= {TRELLIS} if flags & TRELLIS_LAYOUTS else set()
         check(size == len(self.data), "another file size")
         end = len(self.data) - FOOTER_BYTES
         for block in (self.index_block, self.report_block):
@@ -142,12 +145,13 @@ class Archive:
     def _extent(self, fields):
         extent = Extent(fields.text(), fields.u8(), fields.u8(), fields.u32(), fields.u64(), fields.u64(),
                         fields.u64(), [], [])
-        check(extent.transform <= (BLOCKS if self.extended_layouts else ROTATE), "transform")
+        check(extent.transform in self.transforms, "transform")
         if extent.transform == BLOCKS:
             check(1 <= extent.element_size <= 8, "number of planes")
         else:
             check(extent.element_size in (1, 2, 4, 8), "element size")
         check(extent.transform != ROTATE or extent.element_size > 1, "rotation")
+        check(extent.transform != TRELLIS or extent.element_size == 1, "trellis of more than bytes")
         check(65536 <= extent.segment_size <= 4194304 and extent.segment_size % 256 == 0, "segment size")
         if extent.plain_size == 0:
             check(extent.index_offset == 0 and extent.stored_size == 0, "empty extent with stored bytes")

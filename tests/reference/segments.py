@@ -5,7 +5,7 @@ from fields import Bits, Fields
 from refused import check
 
 STORED, CONSTANT, TANS, HUFFMAN, ZSTD = range(5)
-NONE, ROTATE, DELTA, BLOCKS = range(4)
+NONE, ROTATE, DELTA, BLOCKS, TRELLIS = range(5)
 STATES = 64
 ROUND = 256
 CHUNK = 4096
@@ -171,6 +171,8 @@ def decode(stored, plain_size, layout, codecs, tables):
 
 
 def merge(planes, layout):
+    if layout.transform == TRELLIS:
+        return follow_trellis(planes[0])
     width = 8 * layout.element_size
     merged = bytearray()
     number = 0
@@ -184,6 +186,16 @@ def merge(planes, layout):
             number = coded
         merged += number.to_bytes(layout.element_size, "little")
     return bytes(merged)
+
+
+def follow_trellis(plane):
+    values = bytearray()
+    b, c = [0] * 6, [0] * 6  # of the six bytes before
+    for byte in plane:
+        now = b[-1] ^ b[-6] ^ c[-2] ^ c[-4]
+        values.append((byte << 1 & 0xFF | byte >> 7) ^ now)
+        b, c = b[1:] + [now], c[1:] + [byte & 1]
+    return bytes(values)
 
 
 def merge_blocks(planes, layout, count):
