@@ -584,12 +584,19 @@ void MergeTrellis(const uint8_t* indices, size_t count, uint8_t* values) {
   const __m512i ones = _mm512_set1_epi8(1);
   TrellisPath path;
   size_t i = 0;
-  for (; i + 64 <= count; i += 64) {
-    const __m512i index = Load(indices + i);
-    const uint64_t b = path.Next(_cvtmask64_u64(_mm512_test_epi8_mask(index, ones)), DivideByMultiplying);
-    const __m512i doubled = _mm512_add_epi8(index, index);
-    const __mmask64 is_odd = _mm512_movepi8_mask(index) ^ _cvtu64_mask64(b);
-    _mm512_storeu_si512(values + i, _mm512_mask_add_epi8(doubled, is_odd, doubled, ones));
+  for (; i + 128 <= count; i += 128) {
+    const __m512i index[2] = {Load(indices + i), Load(indices + i + 64)};
+    uint64_t c[2] = {_cvtmask64_u64(_mm512_test_epi8_mask(index[0], ones)),
+                     _cvtmask64_u64(_mm512_test_epi8_mask(index[1], ones))};
+    // Keeps them in general registers: moving them there once for each use keeps a port busy that all else here needs.
+    asm("" : "+r"(c[0]), "+r"(c[1]));
+    uint64_t b[2];
+    path.NextTwo(c, DivideByMultiplying, b);
+    for (unsigned v = 0; v < 2; ++v) {
+      const __m512i doubled = _mm512_add_epi8(index[v], index[v]);
+      const __mmask64 is_odd = _mm512_movepi8_mask(index[v]) ^ _cvtu64_mask64(b[v]);
+      _mm512_storeu_si512(values + i + 64 * v, _mm512_mask_add_epi8(doubled, is_odd, doubled, ones));
+    }
   }
   MergeTrellisWith(path, indices + i, count - i, values + i);
 }

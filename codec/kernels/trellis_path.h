@@ -25,10 +25,11 @@ constexpr unsigned PathCarry(uint64_t b, uint64_t c) {
   return static_cast<unsigned>(b >> 63 ^ b >> 58 ^ c >> 62 ^ c >> 60);
 }
 
-// What a carry alone makes of the next 64 bits b, and of the carry after them.
+// What a carry alone makes of the next 64 bits b, of the carry after them, and of that after 64 more.
 struct PathTables {
   uint64_t b[64];
   uint8_t carry[64];
+  uint8_t carry_after_two[64];
 };
 constexpr PathTables MakePathTables() {
   PathTables tables = {};
@@ -36,6 +37,7 @@ constexpr PathTables MakePathTables() {
     tables.b[carry] = DivideByPath(carry);
     tables.carry[carry] = static_cast<uint8_t>(PathCarry(tables.b[carry], 0));
   }
+  for (unsigned carry = 0; carry < 64; ++carry) tables.carry_after_two[carry] = tables.carry[tables.carry[carry]];
   return tables;
 }
 constexpr PathTables kPathTables = MakePathTables();
@@ -53,6 +55,17 @@ class TrellisPath {
     return b;
   }
   uint64_t Next(uint64_t c) { return Next(c, DivideByPath); }
+
+  // Twice the same: b[i] of c[i]. The next call waits for one look-up, too.
+  template <typename Divide>
+  void NextTwo(const uint64_t (&c)[2], const Divide& divide, uint64_t (&b)[2]) {
+    for (unsigned i = 0; i < 2; ++i) b[i] = divide(c[i] << 2 ^ c[i] << 4);
+    const unsigned first = PathCarry(b[0], c[0]);
+    const unsigned both = PathCarry(b[1], c[1]) ^ kPathTables.carry[first];
+    b[0] ^= kPathTables.b[carry_];
+    b[1] ^= kPathTables.b[kPathTables.carry[carry_] ^ first];
+    carry_ = kPathTables.carry_after_two[carry_] ^ both;
+  }
 
  private:
   unsigned carry_ = 0;
