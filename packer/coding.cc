@@ -244,7 +244,7 @@ std::string Coding::CodecNames() const {
 }
 
 SharedTables::Key SharedTables::KeyOf(const Layout& layout, size_t plane) {
-  const int transform = layout.rotate_sign ? 1 : layout.delta ? 2 : 0;
+  const int transform = layout.rotate_sign ? 1 : layout.delta ? 2 : layout.trellis ? 3 : 0;
   return {layout.unit_bytes(), layout.plane_count(), transform, plane};
 }
 
@@ -322,7 +322,7 @@ std::vector<Layout> CandidateLayouts(std::optional<Dtype> dtype) {
 std::vector<LayoutCounts> LayoutsToTry(const Measurement& measurement) {
   std::vector<LayoutCounts> layouts;
   for (const LayoutCounts& counts : measurement.layouts) {
-    const bool is_plain = !counts.layout.rotate_sign && !counts.layout.is_extended();
+    const bool is_plain = !counts.layout.rotate_sign && !counts.layout.is_extended() && !counts.layout.trellis;
     if (is_plain && counts.layout.element_bytes > 1) layouts.push_back(AsBytes(counts));
   }
   layouts.insert(layouts.end(), measurement.layouts.begin(), measurement.layouts.end());

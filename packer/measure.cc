@@ -108,7 +108,7 @@ Result<Measurement> MeasureAtOnce(const RandomAccessFile& bytes, std::span<const
   ENTROFS_RETURN_IF_ERROR(bytes.ReadAt(0, chunk.span()));
   Measurement measurement{NoCounts(layouts), 0};
   for (LayoutCounts& counts : measurement.layouts) {
-    const size_t step = counts.layout.delta ? segment_bytes : kMeasuredAtOnceBytes;
+    const size_t step = counts.layout.begins_anew() ? segment_bytes : kMeasuredAtOnceBytes;
     for (size_t offset = 0; offset < bytes.size(); offset += step) {
       const ByteSpan segment = ByteSpan(chunk.span()).subspan(offset, std::min(step, chunk.size() - offset));
       codec::CountPlanes(counts.layout, segment, counts.planes);

@@ -26,11 +26,10 @@ struct Measurement {
 };
 
 // Reads all of `bytes` once, on the threads of `pool` and the caller, with bounded memory. The result does not depend
-// on the number of threads. Errors are those of `bytes`. Requires: no layout of differences.
+// on the number of threads. Errors are those of `bytes`. Requires: no layout that begins_anew().
 Result<Measurement> Measure(const RandomAccessFile& bytes, std::span<const codec::Layout> layouts, ThreadPool& pool);
 
-// The same of no more than kMeasuredAtOnceBytes, on the calling thread alone, and for layouts of differences too, which
-// begin anew with each segment.
+// The same of no more than kMeasuredAtOnceBytes, on the calling thread alone, and for layouts that begins_anew() too.
 inline constexpr uint64_t kMeasuredAtOnceBytes = 1 << 20;
 Result<Measurement> MeasureAtOnce(const RandomAccessFile& bytes, std::span<const codec::Layout> layouts,
                                   uint32_t segment_bytes);

@@ -55,7 +55,11 @@ struct OutputTensor {
   std::optional<QuantizationError> error;
   // The same of the layer's outputs over the inputs of a calibration.
   std::optional<QuantizationError> output_error;
-  // How often each value occurs in `bytes`, where that was found out on the way; null where it was not.
+  // The bytes follow the path of codec::Layout::trellis, which begins anew every segment; those of small tensors come
+  // back to where they began.
+  bool follows_trellis = false;
+  // How often each value occurs in `bytes`, or in the plane of the trellis that they follow, where that was found out
+  // on the way; null where it was not.
   std::shared_ptr<const codec::Histogram> byte_counts;
 };
 

@@ -50,7 +50,7 @@ uint64_t SampleUnitBytes(const Measurement& measurement) {
   return bytes;
 }
 
-// As Measure takes them: without differences.
+// As Measure takes them: without differences. (Of what follows a trellis the counts are known.)
 std::vector<codec::Layout> LayoutsOf(const Unit& unit) {
   std::vector<codec::Layout> layouts = CandidateLayouts(unit);
   std::erase_if(layouts, [](const codec::Layout& layout) { return layout.delta; });
@@ -106,8 +106,9 @@ class UnkeptFile : public NewFile {
 bool IsComputed(const Unit& unit) { return !unit.tensors.empty() && !unit.tensors.front()->scheme.empty(); }
 
 // What measuring bytes of these counts tells: those of equal bytes are equal.
-Measurement AsMeasured(const codec::Histogram& counts) {
-  return {{{codec::Layout{}, {counts}}},
+Measurement AsMeasured(const OutputTensor& tensor) {
+  const codec::Histogram& counts = *tensor.byte_counts;
+  return {{{codec::Layout{.trellis = tensor.follows_trellis}, {counts}}},
           Hash64({reinterpret_cast<const uint8_t*>(counts.data()), counts.size() * sizeof(counts[0])})};
 }
 
@@ -165,8 +166,12 @@ class Packer {
     shared_.emplace(1);
     for (const OutputFile& file : tree_.files) {
       for (const Unit& unit : CutIntoUnits(file)) {
-        ENTROFS_ASSIGN_OR_RETURN(Measurement measurement, Measure(*unit.bytes, LayoutsOf(unit), pool_));
-        if (unit.dtype) shared_->Add(measurement.layouts.front());
+        if (!unit.tensors.empty() && unit.tensors.front()->follows_trellis) {
+          shared_->Add(AsMeasured(*unit.tensors.front()).layouts.front());
+        } else {
+          ENTROFS_ASSIGN_OR_RETURN(Measurement measurement, Measure(*unit.bytes, LayoutsOf(unit), pool_));
+          if (unit.dtype) shared_->Add(measurement.layouts.front());
+        }
         progress_.Advance(unit.bytes->size());
       }
     }
@@ -215,7 +220,7 @@ class Packer {
     const Unit& unit = planned.unit;
     if (planned.measurement) return AddUnit(unit, *planned.measurement, *unit.bytes, reports);
     if (unit.tensors.size() == 1 && unit.tensors.front()->byte_counts) {
-      const Measurement measurement = AsMeasured(*unit.tensors.front()->byte_counts);
+      const Measurement measurement = AsMeasured(*unit.tensors.front());
       if (!foretells_) return AddUnit(unit, measurement, *unit.bytes, reports);
       Foretell(unit, measurement, reports);
       return OkStatus();

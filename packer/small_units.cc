@@ -40,12 +40,15 @@ Measurement Sum(const Measurement& a, const Measurement& b_with_differences) {
 
 // Scales and the like do not mix with weights.
 bool AreAlike(const OutputTensor& a, const OutputTensor& b) {
-  return a.dtype == b.dtype && a.blocks == b.blocks && (a.weight_count > 0) == (b.weight_count > 0);
+  return a.dtype == b.dtype && a.blocks == b.blocks && a.follows_trellis == b.follows_trellis &&
+         (a.weight_count > 0) == (b.weight_count > 0);
 }
 
 // Collects small tensors until one comes that is better off alone.
 class RunBuilder {
  public:
+  explicit RunBuilder(uint32_t segment_bytes) : segment_bytes_(segment_bytes) {}
+
   void Add(PlannedUnit planned) {
     const bool is_small = planned.measurement && planned.unit.bytes->size() < kSmallTensorBytes;
     if (!is_small) {
@@ -70,7 +73,10 @@ class RunBuilder {
  private:
   bool Joins(const PlannedUnit& next, double bytes) {
     const OutputTensor& tensor = *next.unit.tensors.front();
-    if (!AreAlike(*tensors_.front(), tensor) || size_bytes_ + tensor.bytes->size() > kMaxRunBytes) return false;
+    // A trellis goes on from one tensor to the next, but not from one segment to the next.
+    const uint64_t most_bytes =
+        tensor.follows_trellis ? std::min<uint64_t>(segment_bytes_, kMaxRunBytes) : kMaxRunBytes;
+    if (!AreAlike(*tensors_.front(), tensor) || size_bytes_ + tensor.bytes->size() > most_bytes) return false;
     Measurement sum = Sum(sum_, *next.measurement);
     const double together = EstimatedBytes(sum);
     if (together > estimate_ + bytes + kExtentBytes) return false;
@@ -86,6 +92,7 @@ class RunBuilder {
     tensors_.clear();
   }
 
+  const uint32_t segment_bytes_;
   std::vector<PlannedUnit> planned_;
   // The run so far.
   std::vector<const OutputTensor*> tensors_;
@@ -110,7 +117,7 @@ Result<std::vector<PlannedUnit>> PlanUnits(std::span<const Unit> units, uint32_t
     }
   });
   for (Status& status : statuses) ENTROFS_RETURN_IF_ERROR(status);
-  RunBuilder runs;
+  RunBuilder runs(segment_bytes);
   for (PlannedUnit& planned : measured) runs.Add(std::move(planned));
   return runs.Finish();
 }

@@ -67,6 +67,7 @@ std::vector<codec::Layout> CandidateLayouts(const Unit& unit) {
   if (unit.blocks != nullptr) return {codec::Layout{}, codec::Layout{.block = unit.blocks->block}};
   if (unit.tensors.empty()) return CandidateLayouts(unit.dtype);
   const OutputTensor& tensor = *unit.tensors.front();
+  if (tensor.follows_trellis) return {codec::Layout{.trellis = true}};
   // Codes of our own are bytes or packed in bytes, whatever the dtype.
   if (!tensor.scheme.empty() && tensor.weight_count > 0) return {codec::Layout{}};
   std::vector<codec::Layout> layouts = CandidateLayouts(unit.dtype);

@@ -22,6 +22,7 @@ struct CreateOptions {
   bool symmetric = false;
   double bits_per_weight = 0;
   std::string size;
+  bool trellis = false;
   std::string calibration;
   std::vector<std::string> include;
   std::vector<std::string> exclude;
@@ -71,6 +72,9 @@ void Describe(CLI::App& app, CreateOptions& options) {
       ->type_name("SIZE")
       ->excludes(quant)
       ->excludes(rate);
+  app.add_flag("--trellis", options.trellis,
+               "With --bits-per-weight or --size: round along a trellis, for about 1.2 dB less error at the same\n"
+               "size. Packs several times slower and decodes a fifth slower; up to 5 bits per weight");
   app.add_option("--layout", options.layout,
                  "Whose conventions quantized files follow: compressed-tensors (transformers, vLLM), mlx, or\n"
                  "gptq (symmetric schemes only)")
@@ -154,6 +158,9 @@ std::string SchemeName(const CreateOptions& options) {
 
 // Options that only mean something when weights are quantized.
 Status CheckQuantization(const CreateOptions& options) {
+  if (options.trellis && SchemeName(options) != "rate") {
+    return Usage("--trellis needs --bits-per-weight or --size");
+  }
   if (SchemeName(options) != "none") return OkStatus();
   if (!(options.include.empty() && options.exclude.empty())) {
     return Usage("--include and --exclude choose what to quantize: they need --quant, --bits-per-weight or --size");
@@ -173,6 +180,8 @@ Result<OutputTree> BuildTree(const Checkpoint& checkpoint, const CreateOptions& 
   quantization.runtime = *quantize::ParseRuntime(options.layout);
   quantization.group_size = options.group_size;
   quantization.symmetric = options.symmetric;
+  quantization.trellis = options.trellis;
+  quantization.segment_bytes = pack.segment_bytes;
   if (options.bits_per_weight > 0) quantization.bits_per_weight = options.bits_per_weight;
   if (!options.size.empty()) {
     ENTROFS_ASSIGN_OR_RETURN(quantization.archive_bytes, ParseBytes(options.size));

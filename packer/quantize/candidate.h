@@ -31,13 +31,18 @@ struct Candidate {
   std::vector<float> row_factors;
   ValueHistogram values;
 
+  // Codes are rounded along a trellis; what RoundOnTrellises learned of it.
+  bool follows_trellis = false;
+  codec::Histogram expected_indices{};
+  double trellis_gain = 1;
+
   // Set between the passes; null for a matrix that is left as it is.
   std::shared_ptr<const QuantizedMatrix> matrix;
   std::optional<Layout> layout;
 
   // Found by the second pass, or by MeasureWholeMatrices.
   QuantizationError error;
-  codec::Histogram codes{};
+  codec::Histogram codes{};  // or of what is stored for them: the indices of the trellis
   bool is_measured = false;  // the codes are counted and the error is known
 
   // Of the layer's outputs, where inputs are known.

@@ -15,6 +15,7 @@
 #include "packer/quantize/layout.h"
 #include "packer/quantize/portable_math.h"
 #include "packer/quantize/rate_plan.h"
+#include "packer/quantize/trellis_plan.h"
 
 namespace entrofs::packer::quantize {
 namespace {
@@ -24,6 +25,8 @@ constexpr std::array<std::string_view, kSchemeCount> kSchemeNames = {"uint8",   
 constexpr std::array<std::string_view, 3> kRuntimeNames = {"compressed-tensors", "mlx", "gptq"};
 constexpr double kLeastBits = 0.1;
 constexpr double kMostBits = 8;
+// Codes of a trellis are twice as fine as those of other roundings, and int8 has no more.
+constexpr double kMostTrellisBits = 5;
 // How far from the bits asked for is worth a warning.
 constexpr double kRateTolerance = 0.005;
 
@@ -184,6 +187,25 @@ Status ReadCalibration(const Calibration& calibration, std::vector<Candidate>& c
   return OkStatus();
 }
 
+Error TooManyBitsForTrellis() {
+  return Error{ErrorCode::kInvalidArgument, "bits per weight: a trellis serves up to 5; more need none"};
+}
+
+Status CheckTrellis(const Options& options) {
+  if (!options.trellis) return OkStatus();
+  auto unfit = [](const char* what) { return Error{ErrorCode::kInvalidArgument, what}; };
+  if (options.scheme != Scheme::kRate)
+    return unfit("a trellis is for bits per weight or a size, not for other schemes");
+  if (options.runtime == Runtime::kGptq)
+    return unfit("a trellis runs along rows, which the gptq layout does not store");
+  if (options.calibration && options.calibration->HasHessians()) {
+    return unfit(
+        "a trellis cannot make up for errors by a Hessian: use one or the other, or calibrate with --moments");
+  }
+  return options.bits_per_weight <= kMostTrellisBits || options.archive_bytes ? OkStatus()
+                                                                              : Status(TooManyBitsForTrellis());
+}
+
 Status CheckRate(double bits_per_weight) {
   if (bits_per_weight >= kLeastBits && bits_per_weight <= kMostBits) return OkStatus();
   return Error{ErrorCode::kInvalidArgument, "bits per weight: must be 0.1 to 8"};
@@ -201,6 +223,7 @@ Status CheckOptions(const Options& options) {
                  "the gptq layout holds symmetric codes only: int8-tensor, int8-channel, uint4-group with --symmetric, "
                  "or a rate"};
   }
+  ENTROFS_RETURN_IF_ERROR(CheckTrellis(options));
   return CheckRate(options.bits_per_weight);
 }
 
@@ -267,6 +290,7 @@ Status Planner::State::Survey(ThreadPool& pool) {
     std::string problem = ProblemOf(options, candidate);
     if (problem.empty()) {
       candidate.layout = LayoutOf(options, candidate);
+      candidate.follows_trellis = options.trellis && CanFollowTrellis(candidate);
     } else {
       warnings.push_back(candidate.input->name + ": " + problem);
     }
@@ -287,7 +311,9 @@ Status Planner::State::FitRate(Plan& plan, Precision precision, ThreadPool& pool
     }
     ENTROFS_ASSIGN_OR_RETURN(target, BitsLeft(*options.archive_bytes, *kept_bytes));
   }
-  ENTROFS_ASSIGN_OR_RETURN(double bits, FitToRate(target, options.calibration.get(), precision, candidates, pool));
+  if (options.trellis && target > kMostTrellisBits * weights) return TooManyBitsForTrellis();
+  ENTROFS_ASSIGN_OR_RETURN(
+      double bits, FitToRate(target, options.calibration.get(), options.segment_bytes, precision, candidates, pool));
   if (weights > 0 && std::abs(bits - target) > kRateTolerance * target) {
     std::array<char, 128> text;
     std::snprintf(text.data(), text.size(),
@@ -317,6 +343,7 @@ Result<Plan> Planner::State::Make(Precision precision, ThreadPool& pool) {
     for (OutputTensor& output : outputs) output.scheme = Name(options.scheme);
     outputs.front().error = candidate.error;
     outputs.front().output_error = candidate.output_error;
+    outputs.front().follows_trellis = candidate.follows_trellis;
     outputs.front().byte_counts = ByteCountsOf(*candidate.layout, *candidate.matrix, candidate.codes);
     plan.tensors[candidate.index] = {std::move(outputs), candidate.layout};
   }

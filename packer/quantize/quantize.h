@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "codec/codec.h"
 #include "packer/output_tensor.h"
 #include "packer/quantize/calibration.h"
 
@@ -54,6 +55,11 @@ struct Options {
   // `tensors`.
   std::optional<uint64_t> archive_bytes = std::nullopt;
   double other_bytes = 0;
+  // Of kRate: round along trellises (trellis.h): less error for the bits, or fewer bits, for more time. Not with
+  // Hessians, with kGptq, or for more than 5 bits per weight. Archives must then have segments of `segment_bytes`.
+  bool trellis = false;
+  // Of kRate: what archives of the outputs are cut into.
+  uint32_t segment_bytes = codec::kDefaultSegmentBytes;
   // What is known of layers' inputs; may be null. kRate shares out bits by it and rounds with error feedback where it
   // has Hessians; for every scheme, output errors are measured where it knows the inputs.
   std::shared_ptr<const Calibration> calibration = nullptr;

@@ -14,10 +14,6 @@ constexpr double kTrialTolerance = 1e-4;
 // In octaves: bits jump a little where many equal weights change their code, so a target may lie in a jump.
 constexpr double kNarrowest = 1e-4;
 
-// How far from the middle of their interval to the weights' centroid codes are read back: two thirds of the way save
-// eight ninths of the error that the whole way would, and shrink the matrix less, which models feel more than noise.
-constexpr double kCentroidShare = 2.0 / 3;
-
 constexpr int kMiddle = 128;
 constexpr int kLargest = 127;
 
@@ -85,8 +81,8 @@ double CodedBits(const codec::Histogram& codes) {
   return codec::EstimateBits(*table, codes) + 8 * static_cast<double>(codec::SerializedTable(*table).size());
 }
 
-double OverheadBits(uint64_t count) {
-  const uint64_t segments = (count + codec::kDefaultSegmentBytes - 1) / codec::kDefaultSegmentBytes;
+double OverheadBits(uint64_t count, uint32_t segment_bytes) {
+  const uint64_t segments = (count + segment_bytes - 1) / segment_bytes;
   return 8 * (static_cast<double>(segments) * kSegmentOverheadBytes + kTensorOverheadBytes);
 }
 

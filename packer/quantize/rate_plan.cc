@@ -9,6 +9,8 @@
 #include "packer/quantize/feedback.h"
 #include "packer/quantize/parallel.h"
 #include "packer/quantize/rate.h"
+#include "packer/quantize/trellis_plan.h"
+#include "packer/small_units.h"
 
 namespace entrofs::packer::quantize {
 namespace {
@@ -16,6 +18,8 @@ namespace {
 // The first guess is usually within this already; a second one nearly always.
 constexpr double kTolerance = 0.001;
 constexpr int kMaxRounds = 5;
+// Of trellises, which take long to round: what samples foretell is nearly always within this.
+constexpr double kTrellisTolerance = 0.002;
 
 // Steps to consider: of the weights' root mean square, where a twentieth of a bell curve is out of reach of 8-bit codes
 // and finer steps gain nothing; and of the largest weight, where all codes are zero.
@@ -26,7 +30,10 @@ constexpr double kCoarsestStep = 4;
 constexpr double kNear = 1.1;
 
 // Matrices of fewer codes share an extent of the archive with their neighbours.
-constexpr uint64_t kSmallMatrix = 16 << 10;
+constexpr uint64_t kSmallMatrix = kSmallTensorBytes;
+
+// Steps are those of the codes that are paid for; a trellis has two codes to a step.
+constexpr double kTrellisCodesPerStep = 2;
 
 // Tables are only built for this many matrices to learn what coding costs beyond entropy.
 constexpr size_t kMaxTables = 6;
@@ -68,11 +75,17 @@ Status RoundWithFeedback(const Calibration& calibration, Candidate& candidate, T
 
 class RateFitter {
  public:
-  RateFitter(const Calibration* calibration, Precision precision, std::vector<Candidate>& candidates, ThreadPool& pool)
-      : calibration_(calibration), precision_(precision), candidates_(candidates), pool_(pool) {
+  RateFitter(const Calibration* calibration, uint32_t segment_bytes, Precision precision,
+             std::vector<Candidate>& candidates, ThreadPool& pool)
+      : calibration_(calibration),
+        segment_bytes_(segment_bytes),
+        precision_(precision),
+        candidates_(candidates),
+        pool_(pool) {
     for (Candidate& candidate : candidates) {
       if (!candidate.layout) continue;
       active_.push_back(&candidate);
+      has_trellises_ = has_trellises_ || candidate.follows_trellis;
       foretells_ = foretells_ && !HasHessian(candidate);
       for (const ValueHistogram::Entry& entry : candidate.values.entries()) {
         const double value = entry.value, count = static_cast<double>(entry.count);
@@ -90,13 +103,15 @@ class RateFitter {
     if (foretells_) {
       ENTROFS_RETURN_IF_ERROR(Find([this](double step) { return Foretell(step); }, search));
       if (precision_ == Precision::kForetold) {
+        if (has_trellises_) return Foretell(search.best_step);
         FitAll(search.best_step);
         return search.best_bits;
       }
       // Usually good enough, and then the weights are read just once more.
       const double step = search.best_step;
       ENTROFS_ASSIGN_OR_RETURN(double bits, FitAndMeasure(step));
-      if (std::abs(bits - target_bits) <= kTolerance * target_bits) return bits;
+      const double tolerance = has_trellises_ ? kTrellisTolerance : kTolerance;
+      if (std::abs(bits - target_bits) <= tolerance * target_bits) return bits;
       search = {target_bits, search.target_entropy * target_bits / bits, bits, step};
     }
     ENTROFS_RETURN_IF_ERROR(Find([this](double step) { return FitAndMeasure(step); }, search));
@@ -144,9 +159,13 @@ class RateFitter {
     return calibration_ != nullptr && calibration_->HasHessian(candidate.input->name);
   }
 
-  // What the codes of a step will be, without reading the weights.
-  double Foretell(double step) {
+  // What the codes of a step will be, without reading the weights or, with trellises, all of them.
+  Result<double> Foretell(double step) {
     pool_.ParallelFor(active_.size(), [&](size_t i) { active_[i]->codes = TryStep(active_[i]->values, step).codes; });
+    if (has_trellises_) {
+      FitAll(step);
+      ENTROFS_RETURN_IF_ERROR(RoundOnTrellises(Stretches::kSamples, segment_bytes_, candidates_, pool_));
+    }
     return CodedBitsOfAll();
   }
 
@@ -168,7 +187,17 @@ class RateFitter {
     for (Candidate* candidate : active_) {
       if (HasHessian(*candidate)) ENTROFS_RETURN_IF_ERROR(RoundWithFeedback(*calibration_, *candidate, pool_));
     }
+    if (!has_trellises_) {
+      ENTROFS_RETURN_IF_ERROR(MeasureErrors(candidates_, pool_));
+      return CodedBitsOfAll();
+    }
+    ENTROFS_RETURN_IF_ERROR(RoundOnTrellises(Stretches::kAll, segment_bytes_, candidates_, pool_));
+    std::vector<codec::Histogram> indices;
+    for (const Candidate* candidate : active_) indices.push_back(candidate->codes);
     ENTROFS_RETURN_IF_ERROR(MeasureErrors(candidates_, pool_));
+    for (size_t i = 0; i < active_.size(); ++i) {
+      if (active_[i]->follows_trellis) active_[i]->codes = indices[i];
+    }
     return CodedBitsOfAll();
   }
 
@@ -181,13 +210,13 @@ class RateFitter {
     for (const Candidate* candidate : active_) {
       if (candidate->shape.element_count() >= kSmallMatrix) {
         large.push_back(&candidate->codes);
-        overhead += OverheadBits(candidate->shape.element_count());
+        overhead += OverheadBits(candidate->shape.element_count(), segment_bytes_);
       } else {
         for (size_t code = 0; code < small.size(); ++code) small[code] += candidate->codes[code];
       }
     }
     const uint64_t small_count = std::accumulate(small.begin(), small.end(), uint64_t{0});
-    if (small_count != 0) overhead += CodedBits(small) + OverheadBits(small_count);
+    if (small_count != 0) overhead += CodedBits(small) + OverheadBits(small_count, segment_bytes_);
 
     const size_t sampled = std::min(large.size(), kMaxTables);
     std::vector<double> coded(sampled), entropy(sampled);
@@ -205,7 +234,14 @@ class RateFitter {
 
   static void Fit(double step, Candidate& candidate) {
     const Dtype dtype = candidate.input->dtype;
-    const double gain = TryStep(candidate.values, step).gain;
+    double gain = candidate.trellis_gain;
+    if (!candidate.follows_trellis) {
+      gain = TryStep(candidate.values, step).gain;
+    } else {
+      if (codec::EntropyBits(candidate.expected_indices) == 0)
+        candidate.expected_indices = GuessIndices(candidate, step);
+      step /= kTrellisCodesPerStep;
+    }
     std::vector<Affine> affines;
     affines.reserve(candidate.ranges.size());
     for (size_t row = 0; row < candidate.ranges.size(); ++row) {
@@ -217,8 +253,10 @@ class RateFitter {
   }
 
   const Calibration* const calibration_;
+  const uint32_t segment_bytes_;
   const Precision precision_;
   bool foretells_ = true;
+  bool has_trellises_ = false;
   std::vector<Candidate>& candidates_;
   ThreadPool& pool_;
   std::vector<Candidate*> active_;
@@ -229,9 +267,9 @@ class RateFitter {
 
 }  // namespace
 
-Result<double> FitToRate(double target_bits, const Calibration* calibration, Precision precision,
-                         std::vector<Candidate>& candidates, ThreadPool& pool) {
-  return RateFitter(calibration, precision, candidates, pool).Run(target_bits);
+Result<double> FitToRate(double target_bits, const Calibration* calibration, uint32_t segment_bytes,
+                         Precision precision, std::vector<Candidate>& candidates, ThreadPool& pool) {
+  return RateFitter(calibration, segment_bytes, precision, candidates, pool).Run(target_bits);
 }
 
 }  // namespace entrofs::packer::quantize

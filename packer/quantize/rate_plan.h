@@ -16,7 +16,8 @@ namespace entrofs::packer::quantize {
 // cannot take that many bits, or not that few, it comes as near as it can; returns the bits they take. With a
 // calibration (may be null), weights of which it has the Hessian are rounded with error feedback, one matrix at a time:
 // that takes memory for the matrix and for the Hessian, and such are always measured.
-Result<double> FitToRate(double target_bits, const Calibration* calibration, Precision precision,
-                         std::vector<Candidate>& candidates, ThreadPool& pool);
+// Candidates that follow a trellis have it begin anew every `segment_bytes` codes; none has a Hessian then.
+Result<double> FitToRate(double target_bits, const Calibration* calibration, uint32_t segment_bytes,
+                         Precision precision, std::vector<Candidate>& candidates, ThreadPool& pool);
 
 }  // namespace entrofs::packer::quantize

@@ -145,10 +145,16 @@ TEST(EntroPack, EverySchemeIsInReach) {
   TemporaryFolder folder;
   WriteLlama(folder.Path("source"), Dtype::kBf16, true);
   const std::vector<std::vector<std::string>> choices = {
-      {"--quant", "uint8"},        {"--quant", "uint4"},
-      {"--quant", "int8-tensor"},  {"--quant", "int8-channel"},
-      {"--quant", "uint4-group"},  {"--quant", "uint4-group", "--group-size", "32", "--symmetric"},
-      {"--bits-per-weight", "4.5"}};
+      {"--quant", "uint8"},
+      {"--quant", "uint4"},
+      {"--quant", "int8-tensor"},
+      {"--quant", "int8-channel"},
+      {"--quant", "uint4-group"},
+      {"--quant", "uint4-group", "--group-size", "32", "--symmetric"},
+      {"--bits-per-weight", "4.5"},
+      {"--bits-per-weight", "3", "--trellis", "--segment-size", "64KiB"},
+      {"--bits-per-weight", "3", "--trellis", "--tables", "archive"},
+      {"--bits-per-weight", "3", "--trellis", "--layout", "mlx", "--group-size", "32"}};
   for (const std::vector<std::string>& choice : choices) {
     std::vector<std::string> args = {"create", folder.Path("source"), "-o", folder.Path("a")};
     args.insert(args.end(), choice.begin(), choice.end());
@@ -159,6 +165,10 @@ TEST(EntroPack, EverySchemeIsInReach) {
   ExpectOneLineError(RunEntroPack({"create", "x", "-o", "y", "--quant", "uint8", "--bits-per-weight", "3"}), 2,
                      "--bits-per-weight");
   ExpectOneLineError(RunEntroPack({"create", "x", "-o", "y", "--bits-per-weight", "99"}), 2, "--bits-per-weight");
+  ExpectOneLineError(RunEntroPack({"create", "x", "-o", "y", "--trellis"}), 2, "--trellis needs");
+  ExpectOneLineError(
+      RunEntroPack({"create", folder.Path("source"), "-o", folder.Path("a"), "--bits-per-weight", "6", "--trellis"}), 2,
+      "up to 5");
 }
 
 TEST(EntroPack, VerifyNamesWhatIsBadAndFails) {

@@ -224,6 +224,21 @@ TEST_F(CalibratedPlan, GivesBitsToLayersOfLargeInputs) {
   EXPECT_GT(sqnr(calibrated, 1), sqnr(calibrated, 0) + 6);
 }
 
+TEST_F(CalibratedPlan, TrellisesGoWithMomentsButNotWithHessians) {
+  Options options;
+  options.scheme = Scheme::kRate;
+  options.trellis = true;
+  options.calibration = *Calibration::Open(folder_.Path("moments.safetensors"));
+  ThreadPool pool(2);
+  const Result<Plan> moments = PlanQuantization(options, std::vector{small_, large_}, pool);
+  ASSERT_TRUE(moments.ok()) << moments.error().message;
+  EXPECT_LT(TotalOutputNoise(*moments), 0.85 * TotalOutputNoise(MustPlan("moments.safetensors")));
+  options.calibration = *Calibration::Open(folder_.Path("hessians.safetensors"));
+  const Result<Plan> hessians = PlanQuantization(options, std::vector{small_, large_}, pool);
+  ASSERT_FALSE(hessians.ok());
+  EXPECT_THAT(hessians.error().message, HasSubstr("calibrate with --moments"));
+}
+
 TEST_F(CalibratedPlan, RoundsWithFeedbackWhereHessiansAreKnown) {
   const Plan moments = MustPlan("moments.safetensors");
   const Plan hessians = MustPlan("hessians.safetensors");

@@ -1,0 +1,192 @@
+#include "packer/quantize/trellis_plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/buffer.h"
+#include "packer/quantize/code_store.h"
+#include "packer/quantize/parallel.h"
+#include "packer/quantize/rate.h"
+#include "packer/quantize/trellis.h"
+#include "packer/small_units.h"
+
+namespace entrofs::packer::quantize {
+namespace {
+
+constexpr uint64_t kSampleStretch = 4096;
+constexpr uint64_t kSampleStretches = 8;
+static_assert(kMeasuredAheadBytes > kSampleStretch * kSampleStretches);
+// Codes of so many weights are kept in memory, of others in files.
+constexpr uint64_t kMostKeptCodes = 64 << 20;
+
+// Of a matrix: what one run of the quantizer rounds.
+struct Stretch {
+  Candidate* candidate;
+  uint64_t begin;
+  uint64_t end;
+  uint64_t size() const { return end - begin; }
+};
+
+// Where the codes of a matrix go.
+struct Codes {
+  Buffer memory;
+  std::shared_ptr<CodeStore> store;
+};
+
+// What the codes of a stretch add up to.
+struct Outcome {
+  codec::Histogram indices{};
+  // Of codes less 128, with where their weights lie (in positions), and with themselves.
+  int64_t product = 0;
+  int64_t energy = 0;
+};
+
+// A job's memory.
+struct Workspace {
+  std::vector<uint16_t> positions;
+  std::vector<uint8_t> codes;
+  TrellisQuantizer::Scratch paths;
+};
+
+bool IsSampled(const Candidate& candidate, Stretches stretches) {
+  return stretches == Stretches::kSamples && candidate.shape.element_count() > kMeasuredAheadBytes;
+}
+
+void AddStretches(Candidate& candidate, Stretches which, uint64_t segment_bytes, std::vector<Stretch>& stretches) {
+  const uint64_t count = candidate.shape.element_count();
+  if (IsSampled(candidate, which)) {
+    for (uint64_t i = 0; i < kSampleStretches; ++i) {
+      const uint64_t begin = i * (count - kSampleStretch) / (kSampleStretches - 1);
+      stretches.push_back({&candidate, begin, begin + kSampleStretch});
+    }
+    return;
+  }
+  for (uint64_t begin = 0; begin < count; begin += segment_bytes) {
+    stretches.push_back({&candidate, begin, std::min(begin + segment_bytes, count)});
+  }
+}
+
+Status FindPositionsOf(const Stretch& stretch, std::vector<uint16_t>& positions) {
+  const Candidate& candidate = *stretch.candidate;
+  const uint64_t columns = candidate.shape.columns;
+  const uint64_t first_row = stretch.begin / columns;
+  std::vector<Affine> affines((stretch.end - 1) / columns - first_row + 1);
+  ENTROFS_RETURN_IF_ERROR(candidate.matrix->ReadAffines(first_row, affines.size(), affines.data()));
+  positions.resize(stretch.size());
+  auto find = [&](const float* weights, size_t count, uint64_t first) {
+    for (uint64_t at = first; at < first + count;) {
+      const uint64_t row = at / columns, end = std::min((row + 1) * columns, first + count);
+      FindPositions(affines[row - first_row].scale, weights + (at - first), end - at,
+                    positions.data() + (at - stretch.begin));
+      at = end;
+    }
+  };
+  return VisitWeights(*candidate.input->bytes, candidate.input->dtype, stretch.begin, stretch.end, find);
+}
+
+Outcome Count(std::span<const uint16_t> positions, std::span<const uint8_t> codes) {
+  Outcome outcome;
+  CountIndices(codes, outcome.indices);
+  for (size_t i = 0; i < codes.size(); ++i) {
+    const int code = codes[i] - 128;
+    outcome.product += int64_t{code} * (positions[i] - 128 * kPositionsPerCode);
+    outcome.energy += int64_t{code} * code;
+  }
+  return outcome;
+}
+
+}  // namespace
+
+codec::Histogram GuessIndices(const Candidate& candidate, double step) {
+  const codec::Histogram codes = TryStep(candidate.values, step).codes;
+  codec::Histogram indices{};
+  // Index 64 + i stands for i and for i + 1/2 steps, at which two codes meet.
+  for (size_t index = 0; index < 128; ++index) indices[index] = 3 * codes[index + 64] + codes[index + 65];
+  return indices;
+}
+
+namespace {
+
+void Learn(const std::vector<Outcome>& outcomes, double share, Candidate& candidate) {
+  codec::Histogram indices{};
+  int64_t product = 0, energy = 0;
+  for (const Outcome& outcome : outcomes) {
+    for (size_t index = 0; index < indices.size(); ++index) indices[index] += outcome.indices[index];
+    product += outcome.product;
+    energy += outcome.energy;
+  }
+  for (size_t index = 0; index < indices.size(); ++index) {
+    candidate.codes[index] = static_cast<uint64_t>(std::llround(static_cast<double>(indices[index]) / share));
+  }
+  candidate.expected_indices = candidate.codes;
+  if (energy > 0) {
+    const double ratio = static_cast<double>(product) / (static_cast<double>(energy) * kPositionsPerCode);
+    candidate.trellis_gain = 1 - kCentroidShare * (1 - candidate.trellis_gain * ratio);
+  }
+}
+
+}  // namespace
+
+bool CanFollowTrellis(const Candidate& candidate) {
+  return candidate.shape.columns % sizeof(uint32_t) == 0 &&
+         candidate.shape.element_count() >= TrellisQuantizer::kLeastComingBack;
+}
+
+Status RoundOnTrellises(Stretches which, uint32_t segment_bytes, std::vector<Candidate>& candidates, ThreadPool& pool) {
+  std::vector<Stretch> stretches;
+  std::vector<TrellisQuantizer> quantizers;
+  std::vector<Codes> codes(candidates.size());
+  std::vector<size_t> number(candidates.size());  // of the candidate's quantizer
+  uint64_t left = kMostKeptCodes;
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    Candidate& candidate = candidates[i];
+    if (!candidate.matrix || !candidate.follows_trellis) continue;
+    number[i] = quantizers.size();
+    quantizers.emplace_back(candidate.expected_indices);
+    AddStretches(candidate, which, segment_bytes, stretches);
+    if (IsSampled(candidate, which)) continue;
+    const uint64_t count = candidate.shape.element_count();
+    if (count <= left) {
+      left -= count;
+      codes[i].memory = Buffer(count);
+    } else {
+      ENTROFS_ASSIGN_OR_RETURN(codes[i].store, CodeStore::Create(count));
+    }
+  }
+  std::vector<Outcome> outcomes(stretches.size());
+  Reused<Workspace> idle;
+  auto round = [&](size_t i) -> Status {
+    const Stretch& stretch = stretches[i];
+    const auto owner = static_cast<size_t>(stretch.candidate - candidates.data());
+    std::unique_ptr<Workspace> workspace = idle.Take();
+    Status status = FindPositionsOf(stretch, workspace->positions);
+    if (!status) return std::move(status.error()).WithContext(stretch.candidate->input->name);
+    workspace->codes.resize(stretch.size());
+    const bool comes_back = stretch.candidate->shape.element_count() < kSmallTensorBytes;
+    quantizers[number[owner]].Round(workspace->positions, comes_back, workspace->codes.data(), workspace->paths);
+    outcomes[i] = Count(workspace->positions, workspace->codes);
+    if (codes[owner].memory.size() > 0) {
+      std::copy(workspace->codes.begin(), workspace->codes.end(), codes[owner].memory.data() + stretch.begin);
+    } else if (codes[owner].store) {
+      ENTROFS_RETURN_IF_ERROR(codes[owner].store->Write(stretch.begin, workspace->codes));
+    }
+    idle.Give(std::move(workspace));
+    return OkStatus();
+  };
+  ENTROFS_RETURN_IF_ERROR(ParallelForStatus(pool, stretches.size(), round));
+  for (size_t first = 0; first < stretches.size();) {
+    Candidate& candidate = *stretches[first].candidate;
+    size_t end = first;
+    uint64_t rounded = 0;
+    while (end < stretches.size() && stretches[end].candidate == &candidate) rounded += stretches[end++].size();
+    Learn({outcomes.begin() + static_cast<ptrdiff_t>(first), outcomes.begin() + static_cast<ptrdiff_t>(end)},
+          static_cast<double>(rounded) / static_cast<double>(candidate.shape.element_count()), candidate);
+    first = end;
+    Codes& own = codes[static_cast<size_t>(&candidate - candidates.data())];
+    if (own.memory.size() > 0) candidate.matrix = candidate.matrix->WithCodes(BufferInMemory(std::move(own.memory)));
+    if (own.store) candidate.matrix = candidate.matrix->WithCodes(std::move(own.store));
+  }
+  return OkStatus();
+}
+
+}  // namespace entrofs::packer::quantize
