@@ -199,8 +199,7 @@ Status CheckTrellis(const Options& options) {
   if (options.runtime == Runtime::kGptq)
     return unfit("a trellis runs along rows, which the gptq layout does not store");
   if (options.calibration && options.calibration->HasHessians()) {
-    return unfit(
-        "a trellis cannot make up for errors by a Hessian: use one or the other, or calibrate with --moments");
+    return unfit("a trellis cannot make up for errors by a Hessian: use one or the other, or calibrate with --moments");
   }
   return options.bits_per_weight <= kMostTrellisBits || options.archive_bytes ? OkStatus()
                                                                               : Status(TooManyBitsForTrellis());

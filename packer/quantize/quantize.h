@@ -116,8 +116,9 @@ class Planner {
   const std::vector<OutputTensor>& tensors() const;
 
   // A plan for the options of the survey but with this rate or size. For kRate, kMeasured reads every matrix once or,
-  // where that shows the survey to have foretold badly, up to six times; with Hessians kForetold is the same. The
-  // outputs read matrices again whenever they are read, but for up to 64 Mi codes that the last plan keeps in memory.
+  // where that shows the survey to have foretold badly, up to six times; with Hessians kForetold is the same. With a
+  // trellis kForetold rounds samples, and rounding takes 11 bytes for each of a segment, per thread. The outputs read
+  // matrices again whenever they are read, but for up to 64 Mi codes that the last plan keeps in memory.
   // A matrix with NaN or infinite values, or too large for its dtype's scale, is left as it is, with a warning. The
   // result does not depend on the number of threads.
   // Errors: kInvalidArgument (rate or size; a tensor that already bears the name of an output), or those of reading.
