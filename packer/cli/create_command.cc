@@ -73,7 +73,7 @@ void Describe(CLI::App& app, CreateOptions& options) {
       ->excludes(quant)
       ->excludes(rate);
   app.add_flag("--trellis", options.trellis,
-               "With --bits-per-weight or --size, up to 5 bits: round along a trellis, for 1.25 dB less error at\n"
+               "With --bits-per-weight 1 to 5, or --size: round along a trellis, for 1.25 dB less error at\n"
                "the same size. Packing takes several times as long, decoding 1.2 to 1.3 times");
   app.add_option("--layout", options.layout,
                  "Whose conventions quantized files follow: compressed-tensors (transformers, vLLM), mlx, or\n"

@@ -25,8 +25,12 @@ constexpr std::array<std::string_view, kSchemeCount> kSchemeNames = {"uint8",   
 constexpr std::array<std::string_view, 3> kRuntimeNames = {"compressed-tensors", "mlx", "gptq"};
 constexpr double kLeastBits = 0.1;
 constexpr double kMostBits = 8;
-// Codes of a trellis are twice as fine as those of other roundings, and int8 has no more.
+// Codes of a trellis are twice as fine as those of other roundings, and int8 has no more; below a bit a trellis gains
+// little, and what it takes is hard to foretell.
 constexpr double kMostTrellisBits = 5;
+constexpr double kLeastTrellisBits = 1;
+// Of these: what is asked for on the way to a rate.
+constexpr double kSlack = 0.1;
 // How far from the bits asked for is worth a warning.
 constexpr double kRateTolerance = 0.005;
 
@@ -187,8 +191,9 @@ Status ReadCalibration(const Calibration& calibration, std::vector<Candidate>& c
   return OkStatus();
 }
 
-Error TooManyBitsForTrellis() {
-  return Error{ErrorCode::kInvalidArgument, "bits per weight: a trellis serves up to 5; more need none"};
+Status CheckTrellisBits(double bits_per_weight, double slack = 0) {
+  if (bits_per_weight >= kLeastTrellisBits - slack && bits_per_weight <= kMostTrellisBits + slack) return OkStatus();
+  return Error{ErrorCode::kInvalidArgument, "bits per weight: a trellis serves from 1 to 5"};
 }
 
 Status CheckTrellis(const Options& options) {
@@ -201,8 +206,7 @@ Status CheckTrellis(const Options& options) {
   if (options.calibration && options.calibration->HasHessians()) {
     return unfit("a trellis cannot make up for errors by a Hessian: use one or the other, or calibrate with --moments");
   }
-  return options.bits_per_weight <= kMostTrellisBits || options.archive_bytes ? OkStatus()
-                                                                              : Status(TooManyBitsForTrellis());
+  return options.archive_bytes ? OkStatus() : CheckTrellisBits(options.bits_per_weight);
 }
 
 Status CheckRate(double bits_per_weight) {
@@ -310,7 +314,7 @@ Status Planner::State::FitRate(Plan& plan, Precision precision, ThreadPool& pool
     }
     ENTROFS_ASSIGN_OR_RETURN(target, BitsLeft(*options.archive_bytes, *kept_bytes));
   }
-  if (options.trellis && target > kMostTrellisBits * weights) return TooManyBitsForTrellis();
+  if (options.trellis && weights > 0) ENTROFS_RETURN_IF_ERROR(CheckTrellisBits(target / weights, kSlack));
   ENTROFS_ASSIGN_OR_RETURN(
       double bits, FitToRate(target, options.calibration.get(), options.segment_bytes, precision, candidates, pool));
   if (weights > 0 && std::abs(bits - target) > kRateTolerance * target) {

@@ -56,7 +56,8 @@ struct Options {
   std::optional<uint64_t> archive_bytes = std::nullopt;
   double other_bytes = 0;
   // Of kRate: round along trellises (trellis.h): less error for the bits, or fewer bits, for more time. Not with
-  // Hessians, with kGptq, or for more than 5 bits per weight. Archives must then have segments of `segment_bytes`.
+  // Hessians, with kGptq, or for less than 1 or more than 5 bits per weight. Archives must then have segments of
+  // `segment_bytes`.
   bool trellis = false;
   // Of kRate: what archives of the outputs are cut into.
   uint32_t segment_bytes = codec::kDefaultSegmentBytes;

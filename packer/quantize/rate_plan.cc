@@ -20,6 +20,8 @@ constexpr double kTolerance = 0.001;
 constexpr int kMaxRounds = 5;
 // Of trellises, which take long to round: what samples foretell is nearly always within this.
 constexpr double kTrellisTolerance = 0.002;
+// Times that samples are rounded for a step.
+constexpr int kTrellisPasses = 3;
 
 // Steps to consider: of the weights' root mean square, where a twentieth of a bell curve is out of reach of 8-bit codes
 // and finer steps gain nothing; and of the largest weight, where all codes are zero.
@@ -162,7 +164,8 @@ class RateFitter {
   // What the codes of a step will be, without reading the weights or, with trellises, all of them.
   Result<double> Foretell(double step) {
     pool_.ParallelFor(active_.size(), [&](size_t i) { active_[i]->codes = TryStep(active_[i]->values, step).codes; });
-    if (has_trellises_) {
+    // At few bits what indices cost decides which are taken, and that what they cost.
+    for (int pass = 0; has_trellises_ && pass < kTrellisPasses; ++pass) {
       FitAll(step);
       ENTROFS_RETURN_IF_ERROR(RoundOnTrellises(Stretches::kSamples, segment_bytes_, candidates_, pool_));
     }

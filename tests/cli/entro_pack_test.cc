@@ -171,7 +171,7 @@ TEST(EntroPack, EverySchemeIsInReach) {
   ExpectOneLineError(RunEntroPack({"create", "x", "-o", "y", "--trellis"}), 2, "--trellis needs");
   ExpectOneLineError(
       RunEntroPack({"create", folder.Path("source"), "-o", folder.Path("a"), "--bits-per-weight", "6", "--trellis"}), 2,
-      "up to 5");
+      "from 1 to 5");
 }
 
 TEST(EntroPack, VerifyNamesWhatIsBadAndFails) {

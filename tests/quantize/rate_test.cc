@@ -164,7 +164,7 @@ TEST(Rate, RefusesTrellisesWhereTheyDoNotServe) {
     Result<Plan> plan = PlanQuantization(options, Model(Dtype::kBf16, 8, 8), pool);
     return plan ? std::string() : plan.error().message;
   };
-  EXPECT_NE(message(RateOnTrellis(5.1)).find("up to 5"), std::string::npos);
+  for (double bits : {0.9, 5.1}) EXPECT_NE(message(RateOnTrellis(bits)).find("from 1 to 5"), std::string::npos);
   Options options = RateOnTrellis(3);
   options.scheme = Scheme::kUint8;
   EXPECT_NE(message(options).find("not for other schemes"), std::string::npos);
@@ -173,7 +173,7 @@ TEST(Rate, RefusesTrellisesWhereTheyDoNotServe) {
   EXPECT_NE(message(options).find("gptq"), std::string::npos);
   options = RateOnTrellis(3);
   options.archive_bytes = 1 << 20;
-  EXPECT_NE(message(options).find("up to 5"), std::string::npos);
+  EXPECT_NE(message(options).find("from 1 to 5"), std::string::npos);
 }
 
 TEST(Rate, ReaderReconstructsStepsOfOneScalePerRow) {
