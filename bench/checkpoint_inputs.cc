@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "bench/inputs.h"
-#include "packer/safetensors.h"
+#include "packer/source/safetensors.h"
 
 namespace entrofs::bench {
 namespace {

@@ -9,7 +9,7 @@
 #include "base/hash.h"
 #include "bench/random.h"
 #include "packer/quantize/float_formats.h"
-#include "packer/safetensors.h"
+#include "packer/source/safetensors.h"
 
 namespace entrofs::bench {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "packer/tensor.h"
+#include "packer/source/tensor.h"
 
 // Made-up checkpoints for demonstrations and measurements: Llama's tensors, names and files, with weights whose
 // statistics are those of trained models (rows of different spread, a few outliers), so that they quantize and compress

@@ -11,9 +11,9 @@
 #include "base/thread_pool.h"
 #include "bench/inputs.h"
 #include "bench/process.h"
-#include "packer/checkpoint.h"
 #include "packer/pack.h"
 #include "packer/progress.h"
+#include "packer/source/checkpoint.h"
 
 namespace entrofs::bench {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "codec/codec.h"
 #include "packer/measure.h"
-#include "packer/tensor.h"
+#include "packer/source/tensor.h"
 
 // Which layout, codecs and tables to write a tensor with.
 namespace entrofs::packer {

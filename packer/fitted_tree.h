@@ -2,10 +2,10 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
-#include "packer/checkpoint.h"
 #include "packer/output_tree.h"
 #include "packer/pack.h"
 #include "packer/quantize/quantize.h"
+#include "packer/source/checkpoint.h"
 
 namespace entrofs::packer {
 

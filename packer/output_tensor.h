@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/thread_pool.h"
 #include "codec/codec.h"
-#include "packer/tensor.h"
+#include "packer/source/tensor.h"
 
 namespace entrofs::packer {
 

@@ -6,8 +6,8 @@
 #include <variant>
 #include <vector>
 
-#include "packer/checkpoint.h"
 #include "packer/output_tensor.h"
+#include "packer/source/checkpoint.h"
 
 namespace entrofs::packer {
 

@@ -7,8 +7,8 @@
 
 #include "packer/quantize/archive_estimate.h"
 #include "packer/quantize/quantization_config.h"
-#include "packer/safetensors.h"
-#include "packer/shard_index.h"
+#include "packer/source/safetensors.h"
+#include "packer/source/shard_index.h"
 
 namespace entrofs::packer {
 namespace {

@@ -5,9 +5,9 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
-#include "packer/checkpoint.h"
 #include "packer/output_tree.h"
 #include "packer/quantize/quantize.h"
+#include "packer/source/checkpoint.h"
 
 namespace entrofs::packer {
 

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "packer/json_text.h"
+#include "packer/source/json_text.h"
 
 namespace entrofs::packer {
 namespace {

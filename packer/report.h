@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "packer/output_tensor.h"
-#include "packer/tensor.h"
+#include "packer/source/tensor.h"
 
 // What packing made of each tensor. The archive carries it as JSON, and inspect, list and the summary show it.
 namespace entrofs::packer {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "packer/coding.h"
-#include "packer/ggml_types.h"
+#include "packer/source/ggml_types.h"
 
 namespace entrofs::packer {
 namespace {

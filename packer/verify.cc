@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/hash.h"
-#include "packer/checkpoint.h"
+#include "packer/source/checkpoint.h"
 #include "packer/stream_file.h"
 
 namespace entrofs::packer {

@@ -9,8 +9,8 @@
 #include "base/thread_pool.h"
 #include "packer/analyze/survey.h"
 #include "packer/analyze/trial.h"
-#include "packer/checkpoint.h"
 #include "packer/progress.h"
+#include "packer/source/checkpoint.h"
 
 // What every scheme would make of a checkpoint, found out before packing it.
 namespace entrofs::packer::analyze {

@@ -1,7 +1,7 @@
 #include "base/thread_pool.h"
 #include "packer/analyze/analysis_report.h"
-#include "packer/checkpoint.h"
 #include "packer/cli/command.h"
+#include "packer/source/checkpoint.h"
 
 namespace entrofs::packer {
 namespace {

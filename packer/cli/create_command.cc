@@ -3,10 +3,10 @@
 
 #include "base/thread_pool.h"
 #include "base/units.h"
-#include "packer/checkpoint.h"
 #include "packer/cli/command.h"
 #include "packer/fitted_tree.h"
 #include "packer/pack.h"
+#include "packer/source/checkpoint.h"
 #include "packer/summary.h"
 #include "packer/text_table.h"
 

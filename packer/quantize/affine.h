@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "packer/output_tensor.h"
-#include "packer/tensor.h"
+#include "packer/source/tensor.h"
 
 // The arithmetic of every quantizer here: a weight w becomes an unsigned code of `bits` bits
 //

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
-#include "packer/tensor.h"
+#include "packer/source/tensor.h"
 
 namespace entrofs::packer::quantize {
 

@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 #include "base/result.h"
-#include "packer/safetensors.h"
+#include "packer/source/safetensors.h"
 
 namespace entrofs::packer::quantize {
 

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "packer/tensor.h"
+#include "packer/source/tensor.h"
 
 // The floating-point element types that can be quantized (BF16, F16, F32), to and from float. Every function is exact
 // or rounds to nearest, ties to even, and gives the same bits on every CPU.

@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "codec/codec.h"
 #include "packer/quantize/affine.h"
-#include "packer/tensor.h"
+#include "packer/source/tensor.h"
 
 namespace entrofs::packer::quantize {
 

@@ -7,7 +7,7 @@
 #include "codec/codec.h"
 #include "packer/output_tensor.h"
 #include "packer/quantize/affine.h"
-#include "packer/tensor.h"
+#include "packer/source/tensor.h"
 
 namespace entrofs::packer::quantize {
 

@@ -6,8 +6,8 @@
 #include <set>
 #include <vector>
 
-#include "packer/json_text.h"
 #include "packer/quantize/eligibility.h"
+#include "packer/source/json_text.h"
 
 namespace entrofs::packer::quantize {
 namespace {

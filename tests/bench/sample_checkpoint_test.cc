@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "packer/safetensors.h"
+#include "packer/source/safetensors.h"
 #include "tests/support/temporary_folder.h"
 
 namespace entrofs::bench {

@@ -4,7 +4,7 @@
 
 #include <cstdlib>
 
-#include "packer/gguf.h"
+#include "packer/source/gguf.h"
 #include "tests/support/memory_file.h"
 
 namespace entrofs::fuzz {

@@ -7,7 +7,7 @@
 
 #include "packer/quantize/quantization_config.h"
 #include "packer/report.h"
-#include "packer/shard_index.h"
+#include "packer/source/shard_index.h"
 
 namespace entrofs::fuzz {
 namespace {

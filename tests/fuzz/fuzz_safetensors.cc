@@ -5,8 +5,8 @@
 
 #include <cstdlib>
 
-#include "packer/safetensors.h"
-#include "packer/utf8.h"
+#include "packer/source/safetensors.h"
+#include "packer/source/utf8.h"
 #include "tests/support/memory_file.h"
 
 namespace entrofs::fuzz {

@@ -10,7 +10,7 @@
 #include "fs/mount_arguments.h"
 #include "fs/mount_table.h"
 #include "fs/status.h"
-#include "packer/utf8.h"
+#include "packer/source/utf8.h"
 
 namespace entrofs::fuzz {
 namespace {

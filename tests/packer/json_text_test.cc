@@ -1,8 +1,8 @@
-#include "packer/json_text.h"
+#include "packer/source/json_text.h"
 
 #include <gtest/gtest.h>
 
-#include "packer/shard_index.h"
+#include "packer/source/shard_index.h"
 
 namespace entrofs::packer {
 namespace {

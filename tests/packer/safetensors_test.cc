@@ -1,4 +1,4 @@
-#include "packer/safetensors.h"
+#include "packer/source/safetensors.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "packer/shard_index.h"
+#include "packer/source/shard_index.h"
 
 #include <gtest/gtest.h>
 

@@ -10,7 +10,7 @@
 #include "packer/quantize/portable_math.h"
 #include "packer/quantize/quantize.h"
 #include "packer/quantize/rate.h"
-#include "packer/safetensors.h"
+#include "packer/source/safetensors.h"
 #include "tests/quantize/reference.h"
 
 namespace entrofs::packer::quantize {

@@ -9,7 +9,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "packer/safetensors.h"
+#include "packer/source/safetensors.h"
 
 namespace entrofs::testing_support {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "packer/tensor.h"
+#include "packer/source/tensor.h"
 
 // Small checkpoints on disk, made up here, and what tests need around them.
 namespace entrofs::testing_support {

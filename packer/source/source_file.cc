@@ -1,4 +1,4 @@
-#include "packer/source_file.h"
+#include "packer/source/source_file.h"
 
 #include <sys/stat.h>
 

@@ -1,11 +1,11 @@
-#include "packer/safetensors.h"
+#include "packer/source/safetensors.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
-#include "packer/safetensors_json.h"
-#include "packer/utf8.h"
+#include "packer/source/safetensors_json.h"
+#include "packer/source/utf8.h"
 
 namespace entrofs::packer {
 namespace {

@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/result.h"
-#include "packer/tensor.h"
+#include "packer/source/tensor.h"
 
 // The safetensors file format: 8 bytes of header length, that much JSON, then the tensors' bytes without gaps.
 namespace entrofs::packer {

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "packer/safetensors.h"
-#include "packer/tensor.h"
+#include "packer/source/safetensors.h"
+#include "packer/source/tensor.h"
 
 // The JSON of a safetensors header, before the offsets are checked.
 namespace entrofs::packer {

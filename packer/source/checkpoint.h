@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "packer/gguf.h"
-#include "packer/safetensors.h"
-#include "packer/source_file.h"
+#include "packer/source/gguf.h"
+#include "packer/source/safetensors.h"
+#include "packer/source/source_file.h"
 
 namespace entrofs::packer {
 

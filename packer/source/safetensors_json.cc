@@ -1,4 +1,4 @@
-#include "packer/safetensors_json.h"
+#include "packer/source/safetensors_json.h"
 
 #include <array>
 #include <nlohmann/json.hpp>

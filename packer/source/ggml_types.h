@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "codec/codec.h"
-#include "packer/tensor.h"
+#include "packer/source/tensor.h"
 
 namespace entrofs::packer {
 

@@ -1,4 +1,4 @@
-#include "packer/json_text.h"
+#include "packer/source/json_text.h"
 
 #include <string>
 #include <unordered_map>

@@ -1,4 +1,4 @@
-#include "packer/utf8.h"
+#include "packer/source/utf8.h"
 
 #include <cstdint>
 #include <cstring>

@@ -1,6 +1,6 @@
 // The types of https://github.com/ggml-org/ggml, docs/gguf.md, and their blocks as ggml's headers declare them.
 
-#include "packer/ggml_types.h"
+#include "packer/source/ggml_types.h"
 
 #include <map>
 

@@ -1,4 +1,4 @@
-#include "packer/checkpoint.h"
+#include "packer/source/checkpoint.h"
 
 #include <algorithm>
 #include <filesystem>

@@ -1,4 +1,4 @@
-#include "packer/gguf.h"
+#include "packer/source/gguf.h"
 
 #include <algorithm>
 #include <bit>

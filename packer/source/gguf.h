@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/result.h"
-#include "packer/ggml_types.h"
+#include "packer/source/ggml_types.h"
 
 // The GGUF file format, versions 2 and 3, little-endian: header, metadata, tensor records, tensors on aligned places.
 namespace entrofs::packer {

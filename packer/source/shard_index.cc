@@ -1,8 +1,8 @@
-#include "packer/shard_index.h"
+#include "packer/source/shard_index.h"
 
 #include <nlohmann/json.hpp>
 
-#include "packer/json_text.h"
+#include "packer/source/json_text.h"
 
 namespace entrofs::packer {
 namespace {

@@ -1,4 +1,4 @@
-#include "packer/tensor.h"
+#include "packer/source/tensor.h"
 
 #include <array>
 
