@@ -16,28 +16,11 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/file_descriptor.h"
 #include "base/file_mapping.h"
 
 namespace entrofs {
 namespace {
-
-// Closes what it holds. Made before the descriptor is, so that nothing can fail between opening and owning.
-class FileDescriptor {
- public:
-  FileDescriptor() = default;
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int get() const { return fd_; }
-  // Requires: holds none yet.
-  void set(int fd) { fd_ = fd; }
-
- private:
-  int fd_ = -1;
-};
 
 // Repeats a system call that a signal interrupted.
 template <typename SystemCall>

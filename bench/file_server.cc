@@ -49,7 +49,8 @@ class EntrofsServer : public FileServer {
   }
   uint64_t bytes_to_cache() const override { return model_.plain_bytes; }
   bool fills_large_pages() const override {
-    return std::find(setup_.options.begin(), setup_.options.end(), "erofs") != setup_.options.end();
+    return std::any_of(setup_.options.begin(), setup_.options.end(),
+                       [](const std::string& word) { return word == "erofs" || word == "memory"; });
   }
 
  private:
@@ -143,9 +144,11 @@ std::string DefaultEntrofs() {
   return (stdfs::read_symlink("/proc/self/exe", error).parent_path() / "entrofs").string();
 }
 
-bool KnowsEngines(const std::string& entrofs) {
+bool KnowsEngine(const std::string& entrofs, const std::string& engine) {
   auto help = Process::Start({entrofs, "mount", "--help"});
-  return help && help->Wait(kMountSeconds) && help->Output(1 << 20).find("--engine") != std::string::npos;
+  if (!help || !help->Wait(kMountSeconds)) return false;
+  const std::string text = help->Output(1 << 20);
+  return text.find("--engine") != std::string::npos && text.find(engine) != std::string::npos;
 }
 
 Result<std::unique_ptr<FileServer>> MakeSquashfsServer(const SampleModel& model, const SquashfsSetup& setup) {

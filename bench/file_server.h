@@ -65,8 +65,8 @@ std::unique_ptr<FileServer> MakeEntrofsServer(const SampleModel& model, const st
                                               EntrofsSetup setup);
 // The entrofs beside the running program.
 std::string DefaultEntrofs();
-// Whether this build of entrofs knows --engine.
-bool KnowsEngines(const std::string& entrofs);
+// Whether this build of entrofs knows that --engine.
+bool KnowsEngine(const std::string& entrofs, const std::string& engine);
 
 // The first bytes of the model in a squashfs image with zstd and blocks of `block_kib`, which is made here unless it is
 // there; mounted by the kernel or, with `fuse`, by squashfuse. kUnsupported where programs or rights are missing.

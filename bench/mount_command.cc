@@ -39,6 +39,7 @@ constexpr SystemInfo kSystems[] = {
     {"fuse", "entrofs mount, as root gets it"},
     {"fuse-ra128k", "the same with the kernel's read-ahead of 128 KiB, which is what others get"},
     {"erofs", "entrofs mount --engine erofs"},
+    {"memory", "entrofs mount --engine memory: files are decoded when they are opened, which is measured, too"},
     {"compare", "the entrofs of --compare"},
     {"compare-erofs", "the same with --engine erofs"},
     {"squashfs-128k", "squashfs of the kernel, zstd, blocks of 128 KiB"},
@@ -144,12 +145,13 @@ class ServerMaker {
     std::filesystem::create_directory(mount_point, error);
     if (name == "fuse") return Entrofs(mount_point, options_.entrofs, {});
     if (name == "fuse-ra128k") return Entrofs(mount_point, options_.entrofs, {"-o", "read_ahead_kb=128"});
-    if (name == "erofs") return Erofs(mount_point, options_.entrofs);
+    if (name == "erofs") return Engine(mount_point, options_.entrofs, "erofs");
+    if (name == "memory") return Engine(mount_point, options_.entrofs, "memory");
     if (name.starts_with("compare") && options_.compare.empty()) {
       return Error{ErrorCode::kUnsupported, "no --compare"};
     }
     if (name == "compare") return Entrofs(mount_point, options_.compare, {});
-    if (name == "compare-erofs") return Erofs(mount_point, options_.compare);
+    if (name == "compare-erofs") return Engine(mount_point, options_.compare, "erofs");
     if (name == "tmpfs") return MakePlainServer(model_, "/dev/shm", kSmallPage);
     if (name == "disk") return MakePlainServer(model_, folder_, kSmallPage);
     if (name == "disk-large") return MakePlainServer(model_, folder_, kLargePieces);
@@ -167,10 +169,10 @@ class ServerMaker {
     if (!options_.mount_options.empty()) more.insert(more.end(), {"-o", options_.mount_options});
     return MakeEntrofsServer(model_, mount_point, {program, std::move(more), true});
   }
-  Made Erofs(const std::string& mount_point, const std::string& program) {
-    if (::geteuid() != 0) return Error{ErrorCode::kUnsupported, "only root mounts erofs"};
-    if (!KnowsEngines(program)) return Error{ErrorCode::kUnsupported, "this entrofs has no --engine"};
-    return Entrofs(mount_point, program, {"--engine", "erofs"});
+  Made Engine(const std::string& mount_point, const std::string& program, const std::string& engine) {
+    if (::geteuid() != 0) return Error{ErrorCode::kUnsupported, "only root mounts with engine " + engine};
+    if (!KnowsEngine(program, engine)) return Error{ErrorCode::kUnsupported, "this entrofs has no engine " + engine};
+    return Entrofs(mount_point, program, {"--engine", engine});
   }
 
   const MountBenchOptions& options_;

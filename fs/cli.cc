@@ -74,10 +74,12 @@ Action AddMount(CLI::App& command) {
                   "lru: what was read lately; scan: a fixed part of a model that does not fit into memory (lru)")
       ->check(CLI::IsMember({"lru", "scan"}));
   command
-      .add_option("--engine", arguments->engine,
-                  "erofs: let the kernel's EROFS show the files, with larger pages and faster, but not for O_DIRECT\n"
-                  "(root, Linux 6.12); auto: erofs where it works; fuse (fuse)")
-      ->check(CLI::IsMember({"fuse", "erofs", "auto"}));
+      .add_option(
+          "--engine", arguments->engine,
+          "erofs: let the kernel's EROFS show the files, with larger pages and faster, but not for O_DIRECT\n"
+          "(root, Linux 6.12); memory: decode each file whole into memory when it is opened, the fastest where\n"
+          "there is room (root, Linux 6.9); auto: erofs where it works; fuse (fuse)")
+      ->check(CLI::IsMember({"fuse", "erofs", "memory", "auto"}));
   command.add_option("--threads", arguments->threads, "threads that decode (as many as CPUs)")
       ->check(CLI::Range(1, 1024));
   command.add_flag("--allow-other", arguments->allow_other,

@@ -13,6 +13,7 @@
 #include <exception>
 #include <new>
 
+#include "fs/passthrough.h"
 #include "fs/status.h"
 
 namespace entrofs::fs {
@@ -134,9 +135,7 @@ void OnGetAttributes(fuse_req_t req, fuse_ino_t inode, fuse_file_info* /*file*/)
   });
 }
 
-void OnOpen(fuse_req_t req, fuse_ino_t inode, fuse_file_info* file) noexcept {
-  if ((file->flags & O_ACCMODE) != O_RDONLY) return void(fuse_reply_err(req, EROFS));
-  const FuseContext& context = ContextOf(req);
+void ReplyOpen(fuse_req_t req, fuse_file_info* file, const FuseContext& context, InodeNumber inode) {
   ImageFile* image = IsImage(context, inode) ? context.image : nullptr;
   if (image != nullptr) image->NoteOpen();
   file->keep_cache = 1;
@@ -144,10 +143,36 @@ void OnOpen(fuse_req_t req, fuse_ino_t inode, fuse_file_info* file) noexcept {
   if (fuse_reply_open(req, file) == -ENOENT && image != nullptr) image->NoteClose();
 }
 
+// Called by libfuse; `data` is the file's place in the index.
+void OnOpenInterrupted(fuse_req_t req, void* data) {
+  ContextOf(req).decoded->DontWait(reinterpret_cast<uintptr_t>(data));
+}
+
+// Answers when the file is decoded, or at once when it is not going to be.
+void OpenDecoded(fuse_req_t req, const fuse_file_info* file, DecodedFiles& decoded, size_t index) {
+  const auto answer = [req, info = *file, &decoded, index](std::optional<DecodedFiles::BackingId> backing) mutable {
+    info.keep_cache = 1;
+    const int result = backing ? ReplyOpenWithBacking(req, *backing) : fuse_reply_open(req, &info);
+    if (result == -ENOENT) decoded.Close(index);  // interrupted: nobody else will
+  };
+  fuse_req_interrupt_func(req, OnOpenInterrupted, reinterpret_cast<void*>(index));
+  decoded.Open(index, answer, [req] { return fuse_req_interrupted(req) != 0; });
+}
+
+void OnOpen(fuse_req_t req, fuse_ino_t inode, fuse_file_info* file) noexcept {
+  if ((file->flags & O_ACCMODE) != O_RDONLY) return void(fuse_reply_err(req, EROFS));
+  const FuseContext& context = ContextOf(req);
+  const Node* node = context.files.tree().Find(inode);
+  if (context.decoded == nullptr || node == nullptr) return ReplyOpen(req, file, context, inode);
+  Guarded(req, [&] { OpenDecoded(req, file, *context.decoded, node->file); });
+}
+
 void OnRelease(fuse_req_t req, fuse_ino_t inode, fuse_file_info* /*file*/) noexcept {
   const FuseContext& context = ContextOf(req);  // outlives the request
   fuse_reply_err(req, 0);
   if (IsImage(context, inode)) context.image->NoteClose();
+  const Node* node = context.files.tree().Find(inode);
+  if (context.decoded != nullptr && node != nullptr) context.decoded->Close(node->file);
 }
 
 void OnOpenFolder(fuse_req_t req, fuse_ino_t /*inode*/, fuse_file_info* file) noexcept {
@@ -231,7 +256,9 @@ MountStatus StatusOf(const FuseContext& context) {
   MountStatus status;
   status.facts = {{"archive", context.options.archive_path},
                   {"mount_point", context.options.mount_point},
-                  {"engine", context.image != nullptr ? "erofs" : "fuse"},
+                  {"engine", context.image != nullptr     ? "erofs"
+                             : context.decoded != nullptr ? "memory"
+                                                          : "fuse"},
                   {"plain_files", context.folder},
                   {"pid", std::to_string(::getpid())}};
   if (context.resident_archive != nullptr) {
@@ -241,6 +268,7 @@ MountStatus StatusOf(const FuseContext& context) {
   CounterValues values = context.files.counters();
   auto set = [&](Counter counter, uint64_t value) { values[static_cast<size_t>(counter)] = value; };
   if (context.memory != nullptr) set(Counter::kMemoryShortages, context.memory->shortage_count());
+  if (context.decoded != nullptr) set(Counter::kDecodedMemoryBytes, context.decoded->bytes());
   if (context.filler != nullptr) set(Counter::kFilledBytes, context.filler->filled_bytes());
   if (context.resident_archive != nullptr) {
     set(Counter::kArchiveMemoryBytes, context.resident_archive->resident_bytes());

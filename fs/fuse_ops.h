@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "fs/decoded_files.h"
 #include "fs/fuse_api.h"
 #include "fs/image_file.h"
 #include "fs/memory_watch.h"
@@ -31,6 +32,7 @@ struct FuseContext {
   gid_t group = 0;
   uint32_t mode_mask = 0555;  // shown permissions never exceed this: the archive's own
   // Null when there is none.
+  DecodedFiles* decoded = nullptr;  // only while the session lives
   PageFiller* filler = nullptr;
   const MemoryWatch* memory = nullptr;
   const ResidentFile* resident_archive = nullptr;

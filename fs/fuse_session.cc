@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "fs/mount_table.h"
+#include "fs/passthrough.h"
+#include "fs/unmount.h"
 
 namespace entrofs::fs {
 namespace {
@@ -55,9 +57,12 @@ Result<std::unique_ptr<FuseSession>> FuseSession::Mount(FuseContext& context) {
   fuse_session* raw = fuse_session_new(&args, &FuseOperations(), sizeof(fuse_lowlevel_ops), &context);
   fuse_opt_free_args(&args);
   if (raw == nullptr) return Error{ErrorCode::kIo, "cannot start FUSE with the options '" + options + "'"};
-  std::unique_ptr<FuseSession> session(new FuseSession(raw));
+  std::unique_ptr<FuseSession> session(new FuseSession(raw, context));
   session->handles_signals_ = fuse_set_signal_handlers(raw) == 0;
-  if (fuse_session_mount(raw, context.folder.c_str()) != 0) {
+  if (context.options.engine == EngineKind::kMemory) {
+    ENTROFS_RETURN_IF_ERROR(MountWithPassthrough(raw, context.folder, context.options));
+    session->is_mounted_by_us_ = true;
+  } else if (fuse_session_mount(raw, context.folder.c_str()) != 0) {
     std::string hint = ::access("/dev/fuse", F_OK) != 0 ? " (there is no /dev/fuse: is the fuse module loaded?)" : "";
     return Error{ErrorCode::kIo, context.folder + ": cannot mount" + hint};
   }
@@ -68,6 +73,7 @@ Result<std::unique_ptr<FuseSession>> FuseSession::Mount(FuseContext& context) {
 
 FuseSession::~FuseSession() {
   if (!unmounts_) Disconnect(session_);
+  if (is_mounted_by_us_) DetachMount(context_.folder, context_.mount_id);
   fuse_session_unmount(session_);
   if (handles_signals_) fuse_remove_signal_handlers(session_);
   fuse_session_destroy(session_);

@@ -11,8 +11,8 @@ namespace entrofs::fs {
 // One FUSE mount from mount(2), or fusermount3 for ordinary users, to unmount.
 class FuseSession {
  public:
-  // Mounts at context.folder and sets context.mount_id. The mount answers once Serve runs. `context` must outlive the
-  // session.
+  // Mounts at context.folder and sets context.mount_id, for engine memory with passthrough. The mount answers once
+  // Serve runs. `context` must outlive the session.
   static Result<std::unique_ptr<FuseSession>> Mount(FuseContext& context);
   // Unmounts, lazily where files are open; their reads fail from then on. With context.image, unmounting is left to the
   // caller.
@@ -25,11 +25,16 @@ class FuseSession {
   enum class End { kUnmounted, kSignal };
   Result<End> Serve(size_t threads);
 
+  // For the ioctls of passthrough.h.
+  int fd() const { return fuse_session_fd(session_); }
+
  private:
-  explicit FuseSession(fuse_session* session) : session_(session) {}
+  FuseSession(fuse_session* session, const FuseContext& context) : session_(session), context_(context) {}
 
   fuse_session* session_;
+  const FuseContext& context_;
   bool unmounts_ = false;
+  bool is_mounted_by_us_ = false;  // not by libfuse
   bool handles_signals_ = false;
 };
 

@@ -55,6 +55,7 @@ void MemoryWatch::Work() {
     const double passed = std::chrono::duration<double, std::micro>(now - time_before).count();
     const bool was_short = budget_.is_short();
     const bool changed = budget_.Update(static_cast<double>(stalled - stalled_before) / passed);
+    is_short_ = budget_.is_short();
     if (budget_.is_short() && !was_short) ++shortage_count_;
     if (changed || budget_.is_short() != was_short) apply_(budget_.bytes(), budget_.is_short());
     stalled_before = stalled;

@@ -46,6 +46,8 @@ class MemoryWatch {
   MemoryWatch(const MemoryWatch&) = delete;
   MemoryWatch& operator=(const MemoryWatch&) = delete;
 
+  // Whether processes wait for memory, as of the last look.
+  bool is_short() const { return is_short_; }
   // How often memory was short so far.
   uint64_t shortage_count() const { return shortage_count_; }
 
@@ -56,6 +58,7 @@ class MemoryWatch {
   const Stall stall_;
   const Apply apply_;
   std::atomic<uint64_t> shortage_count_{0};
+  std::atomic<bool> is_short_{false};
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;

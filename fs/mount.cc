@@ -118,6 +118,11 @@ Result<std::unique_ptr<RandomAccessFile>> OpenArchiveFile(const MountOptions& op
 Status ServeByEngine(FuseContext& context, const Announce& announce) {
   const EngineKind engine = context.options.engine;
   if (engine == EngineKind::kFuse) return ServeFuse(context, announce);
+  if (engine == EngineKind::kMemory) {
+    Status served = ServeMemory(context, announce);
+    if (!served) return std::move(served.error()).WithContext("engine memory");
+    return served;
+  }
   bool announced = false;
   Status served = ServeErofs(context, [&] {
     announced = true;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <optional>
 #include <string>
 
 #include "base/units.h"
@@ -30,13 +31,21 @@ Result<uint32_t> ParseCount(std::string_view name, std::string_view text, uint32
   return value;
 }
 
+std::optional<EngineKind> ParseEngine(std::string_view name) {
+  if (name == "fuse") return EngineKind::kFuse;
+  if (name == "erofs") return EngineKind::kErofs;
+  if (name == "memory") return EngineKind::kMemory;
+  if (name == "auto") return EngineKind::kAuto;
+  return std::nullopt;
+}
+
 Status ApplyOne(std::string_view name, std::string_view value, MountOptions& options) {
   if (name == "cache_size") {
     ENTROFS_ASSIGN_OR_RETURN(options.cache_bytes, ParseBytes(value));
   } else if (name == "cache_policy" && (value == "lru" || value == "scan")) {
     options.cache_policy = value == "scan" ? CachePolicyKind::kScan : CachePolicyKind::kLru;
-  } else if (name == "engine" && (value == "fuse" || value == "erofs" || value == "auto")) {
-    options.engine = value == "fuse" ? EngineKind::kFuse : value == "erofs" ? EngineKind::kErofs : EngineKind::kAuto;
+  } else if (std::optional<EngineKind> engine = ParseEngine(value); name == "engine" && engine) {
+    options.engine = *engine;
   } else if (name == "threads") {
     ENTROFS_ASSIGN_OR_RETURN(options.threads, ParseCount(name, value, 1, 1024));
   } else if (name == "read_ahead_kb") {

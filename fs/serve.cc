@@ -14,12 +14,16 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "base/file.h"
 #include "fs/end_signals.h"
 #include "fs/erofs_mount.h"
 #include "fs/fuse_session.h"
+#include "fs/memory_folder.h"
+#include "fs/memory_limit.h"
 #include "fs/mount_table.h"
+#include "fs/passthrough.h"
 #include "fs/plain_folder.h"
 #include "fs/unmount.h"
 
@@ -49,14 +53,36 @@ Status Greet(const std::string& folder, uint32_t read_ahead_kb) {
   return OkStatus();
 }
 
+// Must end before the session does.
+std::unique_ptr<DecodedFiles> MakeDecodedFiles(const FuseContext& context, const MemoryFolder& memory, int session_fd) {
+  VirtualFs& files = context.files;
+  DecodedFiles::Actions actions;
+  actions.size_of = [&files](size_t file) { return files.index().files[file].size_bytes; };
+  actions.decode = [&files](size_t file, MutableByteSpan plain, const std::atomic<bool>& stop) {
+    return files.DecodeFile(file, plain, stop);
+  };
+  actions.new_memory = [&memory] { return memory.NewFile(); };
+  actions.add_backing = [session_fd](int fd) { return AddBacking(session_fd, fd); };
+  actions.remove_backing = [session_fd](uint32_t backing) { RemoveBacking(session_fd, backing); };
+  actions.available_bytes = [] { return AvailableMemoryBytes(); };
+  actions.memory_is_short = [&context] { return context.memory != nullptr && context.memory->is_short(); };
+  return std::make_unique<DecodedFiles>(files.index().files.size(), std::move(actions));
+}
+
+using BringUp = std::function<Status(const FuseSession&)>;
+
 // Mounts FUSE and answers requests. Calls `bring_up` from another thread meanwhile; when it fails, the mount ends.
-Status Serve(FuseContext& context, const std::function<Status()>& bring_up) {
+// `memory`: where files are decoded into when they are opened; null when they are not.
+Status Serve(FuseContext& context, const MemoryFolder* memory, const BringUp& bring_up) {
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<FuseSession> session, FuseSession::Mount(context));
   Status up = OkStatus();
   std::atomic<bool> is_up{false};
   std::optional<EndSignalsBlocked> blocked(std::in_place);
+  std::unique_ptr<DecodedFiles> decoded;
+  if (memory != nullptr) decoded = MakeDecodedFiles(context, *memory, session->fd());
+  context.decoded = decoded.get();
   std::thread other([&] {
-    up = bring_up();
+    up = bring_up(*session);
     is_up = up.ok();
     if (!up) DetachMount(context.folder, context.mount_id);
   });
@@ -66,11 +92,20 @@ Status Serve(FuseContext& context, const std::function<Status()>& bring_up) {
   // A signal may come between the announcement and `is_up`.
   const bool is_signalled = end.ok() && *end == FuseSession::End::kSignal;
   if (is_up || is_signalled) (void)sd_notify(0, "STOPPING=1");
+  decoded.reset();  // answers those who wait
+  context.decoded = nullptr;
   session.reset();  // ends the other thread's question, should it still wait for an answer
   other.join();
   if (!end) return std::move(end.error());
   if (*end == FuseSession::End::kSignal) return OkStatus();  // perhaps so early that the mount never answered
   return up;
+}
+
+Status TryPassthrough(int session_fd, const MemoryFolder& memory) {
+  ENTROFS_ASSIGN_OR_RETURN(const FileDescriptor file, memory.NewFile());
+  ENTROFS_ASSIGN_OR_RETURN(const uint32_t backing, AddBacking(session_fd, file.get()));
+  RemoveBacking(session_fd, backing);
+  return OkStatus();
 }
 
 // The most that the kernel asks for at once.
@@ -104,8 +139,21 @@ Status CheckErofs(const FuseContext& context) {
 Status ServeFuse(FuseContext& context, const Announce& announce) {
   context.folder = context.options.mount_point;
   context.image = nullptr;
-  return Serve(context, [&]() -> Status {
+  return Serve(context, nullptr, [&](const FuseSession&) -> Status {
     ENTROFS_RETURN_IF_ERROR(Greet(context.folder, context.options.read_ahead_kb.value_or(kFuseReadAheadKb)));
+    announce();
+    return OkStatus();
+  });
+}
+
+Status ServeMemory(FuseContext& context, const Announce& announce) {
+  if (::geteuid() != 0) return Error{ErrorCode::kUnsupported, "only root may hand memory to the kernel"};
+  context.folder = context.options.mount_point;
+  context.image = nullptr;
+  ENTROFS_ASSIGN_OR_RETURN(const MemoryFolder memory, MemoryFolder::Make());
+  return Serve(context, &memory, [&](const FuseSession& session) -> Status {
+    ENTROFS_RETURN_IF_ERROR(Greet(context.folder, context.options.read_ahead_kb.value_or(kFuseReadAheadKb)));
+    ENTROFS_RETURN_IF_ERROR(TryPassthrough(session.fd(), memory));
     announce();
     return OkStatus();
   });
@@ -130,7 +178,7 @@ Status ServeErofs(FuseContext& context, const Announce& announce) {
   RemovePlainFolder(context.folder);  // nothing uses it, or there would be an archive at the mount point
   ENTROFS_RETURN_IF_ERROR(MakePlainFolder(options.mount_point));
   std::optional<uint64_t> id;
-  Status served = Serve(context, [&]() -> Status {
+  Status served = Serve(context, nullptr, [&](const FuseSession&) -> Status {
     ENTROFS_RETURN_IF_ERROR(Greet(context.folder, kFuseReadAheadKb));
     ENTROFS_ASSIGN_OR_RETURN(id, MountErofs(mount));
     image_file.Arm();

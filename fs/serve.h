@@ -18,7 +18,11 @@ using Announce = std::function<void()>;
 // What is mounted is unmounted afterwards. A signal is no error.
 Status ServeFuse(FuseContext& context, const Announce& announce);
 
-// The same, but the mount point shows an EROFS over that FUSE mount, which lies in a plain folder. Sets context.folder
+// The same, and files are decoded into memory that the kernel reads by itself; see decoded_files.h. An error before
+// `announce` was called may mean that this machine cannot do it; nothing is mounted then.
+Status ServeMemory(FuseContext& context, const Announce& announce);
+
+// As ServeFuse, but the mount point shows an EROFS over that FUSE mount, which lies in a plain folder. Sets context.folder
 // and context.image. An error before `announce` was called may mean that this machine cannot do it; nothing is mounted
 // then.
 Status ServeErofs(FuseContext& context, const Announce& announce);

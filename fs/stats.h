@@ -27,6 +27,7 @@ enum class Counter {
   kMemoryShortages,
   kFilledBytes,
   kArchiveMemoryBytes,
+  kDecodedMemoryBytes,
   kCount
 };
 inline constexpr size_t kCounterCount = static_cast<size_t>(Counter::kCount);
@@ -54,6 +55,7 @@ inline constexpr std::array<CounterInfo, kCounterCount> kCounterInfo = {{
     {"memory_shortages", "times", "memory became short, and cache_budget_bytes shrank"},
     {"filled_bytes", "bytes", "bytes put into the page cache around tiny reads"},
     {"archive_memory_bytes", "bytes", "bytes of the archive kept in memory"},
+    {"decoded_memory_bytes", "bytes", "bytes of files that engine memory holds decoded"},
 }};
 
 using CounterValues = std::array<uint64_t, kCounterCount>;

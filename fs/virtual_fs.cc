@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <mutex>
 #include <new>
 #include <utility>
 
@@ -20,6 +21,9 @@ constexpr size_t kCopyBelowBytes = 16 << 10;
 // Larger requests mean that the kernel reads ahead by itself; decoding them straight into the reply is faster then. It
 // never does so backwards.
 constexpr size_t kPrefetchBelowBytes = 512 << 10;
+
+// Decoded one after the other by a thread: enough that two threads seldom meet in one large page.
+constexpr uint64_t kSegmentsPerRun = 16;
 
 // The kernel copies replies into its pages page by page; it does so in one piece where the bytes lie in our pages as in
 // its own.
@@ -178,6 +182,42 @@ void VirtualFs::Prefetch(const Prefetcher::Target& target) try {
   if (status.ok()) counters_.Add(Counter::kSegmentsPrefetched);
 } catch (const std::bad_alloc&) {
   // Without memory there is nothing to do ahead.
+}
+
+Status VirtualFs::DecodeFile(size_t file, MutableByteSpan plain, const std::atomic<bool>& stop) {
+  const uint64_t segments = layouts_[file].segment_count();
+  const uint64_t runs = (segments + kSegmentsPerRun - 1) / kSegmentsPerRun;
+  std::atomic<bool> ends{false};
+  std::mutex mutex;
+  Status first_error = OkStatus();
+  const auto decode = [&](size_t run) {
+    if (ends) return;
+    const uint64_t begin = run * kSegmentsPerRun;
+    Status status = DecodeRun(file, begin, std::min(begin + kSegmentsPerRun, segments), plain, stop);
+    if (status.ok() || ends.exchange(true)) return;
+    std::lock_guard lock(mutex);
+    first_error = std::move(status);
+  };
+  if (pool_) {
+    pool_->ParallelFor(runs, decode);
+  } else {
+    for (uint64_t run = 0; run < runs; ++run) decode(run);
+  }
+  if (!first_error) return std::move(first_error.error()).WithContext(index().files[file].path);
+  return OkStatus();
+}
+
+// Runs on pool threads, which must not see exceptions.
+Status VirtualFs::DecodeRun(size_t file, uint64_t begin, uint64_t end, MutableByteSpan plain,
+                            const std::atomic<bool>& stop) try {
+  for (uint64_t ordinal = begin; ordinal < end; ++ordinal) {
+    if (stop) return Error{ErrorCode::kCancelled, "given up"};
+    const Piece piece = layouts_[file].WholeSegment(ordinal);
+    ENTROFS_RETURN_IF_ERROR(source_.Decode(piece, plain.subspan(piece.file_offset, piece.segment_bytes)));
+  }
+  return OkStatus();
+} catch (const std::bad_alloc&) {
+  return Error{ErrorCode::kNoMemory, "out of memory"};
 }
 
 VirtualFs::ByteRange VirtualFs::SegmentAt(InodeNumber inode, uint64_t offset) const {

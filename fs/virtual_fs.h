@@ -63,6 +63,10 @@ class VirtualFs {
   // `reads_ahead`: the kernel asks for far more than its readers do, so we need not decode ahead of them.
   Result<ReadReply> Read(InodeNumber inode, uint64_t offset, size_t length, bool reads_ahead = false);
 
+  // Decodes a whole file (by its place in Index::files) into `plain`, of its size, on all threads. Gives up with
+  // kCancelled soon after `stop` turns true. Errors as those of Read.
+  Status DecodeFile(size_t file, MutableByteSpan plain, const std::atomic<bool>& stop);
+
   // The segment that holds that byte, as [begin, end) of the file. Requires: `inode` is a file, longer than `offset`.
   struct ByteRange {
     uint64_t begin = 0;
@@ -86,6 +90,7 @@ class VirtualFs {
   Result<ReadReply> ReadPieces(const std::vector<Piece>& pieces, size_t length);
   void FetchAll(const std::vector<Piece>& pieces, uint8_t* buffer, std::vector<PieceResult>& results);
   PieceResult Fetch(const Piece& piece, MutableByteSpan space);
+  Status DecodeRun(size_t file, uint64_t begin, uint64_t end, MutableByteSpan plain, const std::atomic<bool>& stop);
   PieceResult FetchWhole(const Piece& piece, MutableByteSpan space);
   void NotePlace(size_t file, const std::vector<Piece>& pieces, const Prefetcher::Depth& ahead);
   void Prefetch(const Prefetcher::Target& target);

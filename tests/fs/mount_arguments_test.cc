@@ -20,6 +20,8 @@ TEST(MountArguments, OwnOptionsAreTaken) {
   EXPECT_EQ(options.engine, EngineKind::kAuto);
   ASSERT_TRUE(ApplyMountOptions("engine=erofs", options).ok());
   EXPECT_EQ(options.engine, EngineKind::kErofs);
+  ASSERT_TRUE(ApplyMountOptions("engine=memory", options).ok());
+  EXPECT_EQ(options.engine, EngineKind::kMemory);
   ASSERT_TRUE(ApplyMountOptions("archive_cache=keep", options).ok());
   EXPECT_FALSE(options.drop_archive_pages);
   ASSERT_TRUE(ApplyMountOptions("archive_in_memory,fill=off", options).ok());

@@ -279,5 +279,11 @@ TEST_F(ModelTest, WithTheScanPolicy) {
   RunThreads();
 }
 
+TEST_F(ModelTest, WithFilesDecodedIntoMemory) {
+  ASSERT_NO_FATAL_FAILURE(MountWithEngine("memory", {"--threads", "2"}));
+  if (IsSkipped()) return;
+  RunThreads();
+}
+
 }  // namespace
 }  // namespace entrofs::fs

@@ -92,6 +92,17 @@ Outcome MountTest::MountAgain(const std::vector<std::string>& more_args) {
   return RunEntrofs(args);
 }
 
+void MountTest::MountWithEngine(const std::string& engine, const std::vector<std::string>& more_args) {
+  std::vector<std::string> args = {"--engine", engine};
+  args.insert(args.end(), more_args.begin(), more_args.end());
+  Outcome outcome = MountAgain(args);
+  // Root only, and not with every kernel. Linux 6.9 has it, when it was built in.
+  for (const char* excuse : {"only root may", "Linux 6.9", "cannot make a tmpfs"}) {
+    if (engine == "memory" && outcome.output.find(excuse) != std::string::npos) GTEST_SKIP() << outcome.output;
+  }
+  ASSERT_EQ(outcome.code, 0) << outcome.output;
+}
+
 uint64_t MountTest::StatusNumber(const std::string& name) {
   Outcome outcome = RunEntrofs({"status", "--json", mount_point_.string()});
   EXPECT_EQ(outcome.code, 0) << outcome.output;

@@ -42,6 +42,8 @@ class MountTest : public testing::Test {
   void Mount(const std::vector<SampleFile>& files, const std::vector<std::string>& more_args = {});
   // Mounts the archive again, or whatever lies there now.
   Outcome MountAgain(const std::vector<std::string>& more_args = {});
+  // Mounts the archive with that engine and more; skips the test where this machine or user cannot.
+  void MountWithEngine(const std::string& engine, const std::vector<std::string>& more_args = {});
   // A counter or the pid of the mount's daemon, by `entrofs status --json`.
   uint64_t StatusNumber(const std::string& name);
 

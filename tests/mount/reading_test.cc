@@ -58,15 +58,16 @@ class Mapping {
   size_t size_;
 };
 
-// A mounted file of about 5 MB with unaligned tensors of several segments each.
-class ReadingTest : public MountTest {
+// A mounted file of about 5 MB with unaligned tensors of several segments each. The parameter: the engine.
+class ReadingTest : public MountTest, public testing::WithParamInterface<const char*> {
  protected:
   void SetUp() override {
     MountTest::SetUp();
     if (IsSkipped()) return;
     SampleFile model = ModelFile("model.safetensors", 6, 800'000, 128 << 10);
     content_ = model.Content();
-    Mount({model, ModelFile("sub/deep/config.json", 1, 100)});
+    ASSERT_NO_FATAL_FAILURE(WriteArchive(archive_, {model, ModelFile("sub/deep/config.json", 1, 100)}));
+    MountWithEngine(GetParam());
     file_ = Path("model.safetensors");
   }
 
@@ -79,9 +80,17 @@ class ReadingTest : public MountTest {
   std::string file_;
 };
 
-TEST_F(ReadingTest, SequentialReadGivesTheFile) { EXPECT_EQ(ReadFile(file_), content_); }
+INSTANTIATE_TEST_SUITE_P(Engines, ReadingTest, testing::Values("fuse", "memory"),
+                         [](const auto& engine) { return std::string(engine.param); });
 
-TEST_F(ReadingTest, StatAndListingShowTheArchive) {
+// What holds for reads that come to the daemon.
+using FuseReadingTest = ReadingTest;
+INSTANTIATE_TEST_SUITE_P(Engines, FuseReadingTest, testing::Values("fuse"),
+                         [](const auto& engine) { return std::string(engine.param); });
+
+TEST_P(ReadingTest, SequentialReadGivesTheFile) { EXPECT_EQ(ReadFile(file_), content_); }
+
+TEST_P(ReadingTest, StatAndListingShowTheArchive) {
   struct stat info;
   ASSERT_EQ(::stat(file_.c_str(), &info), 0);
   EXPECT_EQ(static_cast<size_t>(info.st_size), content_.size());
@@ -98,14 +107,14 @@ TEST_F(ReadingTest, StatAndListingShowTheArchive) {
   EXPECT_EQ(errno, ENOENT);
 }
 
-TEST_F(ReadingTest, NothingCanBeWritten) {
+TEST_P(ReadingTest, NothingCanBeWritten) {
   EXPECT_LT(Descriptor(file_, O_RDWR).get(), 0);
   EXPECT_EQ(errno, EROFS);
   EXPECT_LT(Descriptor(Path("new"), O_WRONLY | O_CREAT).get(), 0);
   EXPECT_NE(::unlink(file_.c_str()), 0);
 }
 
-TEST_F(ReadingTest, PreadOfAnySize) {
+TEST_P(ReadingTest, PreadOfAnySize) {
   Descriptor file(file_, O_RDONLY);
   std::mt19937_64 random(1);
   for (size_t size = kPage; size <= 16 << 20; size *= 4) {
@@ -119,7 +128,7 @@ TEST_F(ReadingTest, PreadOfAnySize) {
   }
 }
 
-TEST_F(ReadingTest, DirectReadsBypassThePageCache) {
+TEST_P(ReadingTest, DirectReadsBypassThePageCache) {
   Descriptor file(file_, O_RDONLY | O_DIRECT);
   ASSERT_GE(file.get(), 0);
   for (size_t size : {kPage, size_t{1} << 20, size_t{16} << 20}) {
@@ -133,16 +142,16 @@ TEST_F(ReadingTest, DirectReadsBypassThePageCache) {
   }
 }
 
-TEST_F(ReadingTest, SharedAndPrivateMappings) {
+TEST_P(ReadingTest, SharedAndPrivateMappings) {
   EXPECT_TRUE(Equals(Mapping(file_, content_.size(), MAP_SHARED).bytes()));
   EXPECT_TRUE(Equals(Mapping(file_, content_.size(), MAP_PRIVATE).bytes()));
 }
 
-TEST_F(ReadingTest, PopulatedMappings) {
+TEST_P(ReadingTest, PopulatedMappings) {
   EXPECT_TRUE(Equals(Mapping(file_, content_.size(), MAP_SHARED | MAP_POPULATE).bytes()));
 }
 
-TEST_F(ReadingTest, MappingsWithAnyAdvice) {
+TEST_P(ReadingTest, MappingsWithAnyAdvice) {
   for (int advice : {MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED}) {
     Mapping map(file_, content_.size(), MAP_PRIVATE);
     ASSERT_EQ(::madvise(map.data(), content_.size(), advice), 0);
@@ -152,14 +161,14 @@ TEST_F(ReadingTest, MappingsWithAnyAdvice) {
   }
 }
 
-TEST_F(ReadingTest, MappingReadBackwards) {
+TEST_P(ReadingTest, MappingReadBackwards) {
   Mapping map(file_, content_.size(), MAP_PRIVATE);
   for (size_t page = content_.size() / kPage; page-- > 0;) {
     ASSERT_TRUE(Equals({map.data() + page * kPage, kPage}, page * kPage));
   }
 }
 
-TEST_F(ReadingTest, FaultsFromManyThreadsOutOfOrder) {
+TEST_P(ReadingTest, FaultsFromManyThreadsOutOfOrder) {
   Mapping map(file_, content_.size(), MAP_SHARED);
   std::atomic<int> wrong{0};
   std::vector<std::thread> threads;
@@ -176,7 +185,7 @@ TEST_F(ReadingTest, FaultsFromManyThreadsOutOfOrder) {
   EXPECT_EQ(wrong, 0);
 }
 
-TEST_F(ReadingTest, SixteenReadersOnOneDescriptor) {
+TEST_P(ReadingTest, SixteenReadersOnOneDescriptor) {
   Descriptor file(file_, O_RDONLY);
   std::atomic<int> wrong{0};
   std::vector<std::thread> threads;
@@ -193,7 +202,7 @@ TEST_F(ReadingTest, SixteenReadersOnOneDescriptor) {
   EXPECT_EQ(wrong, 0);
 }
 
-TEST_F(ReadingTest, SendfileCopiesTheFile) {
+TEST_P(ReadingTest, SendfileCopiesTheFile) {
   std::string copy = (folder_.path() / "copy").string();
   Descriptor in(file_, O_RDONLY);
   Descriptor out(copy, O_WRONLY | O_CREAT);
@@ -205,14 +214,14 @@ TEST_F(ReadingTest, SendfileCopiesTheFile) {
   EXPECT_EQ(ReadFile(copy), content_);
 }
 
-TEST_F(ReadingTest, CopyingProgramsCopyTheTree) {
+TEST_P(ReadingTest, CopyingProgramsCopyTheTree) {
   std::filesystem::path copy = folder_.path() / "tree";
   std::string command = "cp -a " + mount_point_.string() + " " + copy.string() + " && diff -r " +
                         mount_point_.string() + " " + copy.string();
   EXPECT_EQ(std::system(command.c_str()), 0);
 }
 
-TEST_F(ReadingTest, ReadingTheHeaderDecodesNextToNothing) {
+TEST_P(FuseReadingTest, ReadingTheHeaderDecodesNextToNothing) {
   Bytes header(kModelHeaderBytes);
   Descriptor file(file_, O_RDONLY);
   ASSERT_EQ(::posix_fadvise(file.get(), 0, 0, POSIX_FADV_RANDOM), 0);
@@ -221,7 +230,7 @@ TEST_F(ReadingTest, ReadingTheHeaderDecodesNextToNothing) {
   EXPECT_LE(StatusNumber("segments_decoded"), 3u);
 }
 
-TEST_F(ReadingTest, TwoTinyReadsBringTheRestOfTheirSegment) {
+TEST_P(FuseReadingTest, TwoTinyReadsBringTheRestOfTheirSegment) {
   Mapping map(file_, content_.size(), MAP_SHARED);
   ASSERT_EQ(::madvise(map.data(), content_.size(), MADV_RANDOM), 0);
   const size_t first = (kModelHeaderBytes + (128 << 10)) / kPage + 2;  // in the second segment of the first tensor
@@ -239,10 +248,10 @@ TEST_F(ReadingTest, TwoTinyReadsBringTheRestOfTheirSegment) {
 }
 
 // As a shell's $(entrofs mount ...) does: it waits until nobody can write to the pipe any more.
-TEST_F(ReadingTest, NoThreadOfTheDaemonKeepsTheOutputOfTheCommand) {
+TEST_P(ReadingTest, NoThreadOfTheDaemonKeepsTheOutputOfTheCommand) {
   ASSERT_EQ(RunEntrofs({"umount", mount_point_.string()}).code, 0);
-  const std::string command =
-      std::string(ENTROFS_BIN_DIR) + "/entrofs mount " + archive_.string() + " " + mount_point_.string();
+  const std::string command = std::string(ENTROFS_BIN_DIR) + "/entrofs mount --engine " + GetParam() + " " +
+                              archive_.string() + " " + mount_point_.string();
   std::FILE* output = ::popen(command.c_str(), "r");
   ASSERT_NE(output, nullptr);
   pollfd end{.fd = ::fileno(output), .events = POLLIN, .revents = 0};
@@ -252,7 +261,7 @@ TEST_F(ReadingTest, NoThreadOfTheDaemonKeepsTheOutputOfTheCommand) {
   EXPECT_EQ(::pclose(output), 0);
 }
 
-TEST_F(ReadingTest, ReadingAgainAsksTheDaemonNothing) {
+TEST_P(FuseReadingTest, ReadingAgainAsksTheDaemonNothing) {
   (void)ReadFile(file_);
   EXPECT_GE(StatusNumber("read_bytes"), content_.size());
   // The page cache belongs to the whole machine: somebody else may have it emptied, but hardly every time.

@@ -1,0 +1,106 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/file_descriptor.h"
+#include "base/result.h"
+
+namespace entrofs::fs {
+
+// Files that are decoded whole into memory when somebody opens them, for a kernel that then reads that memory by itself
+// instead of asking (FUSE passthrough; a *backing* is such memory, as the kernel knows it). What does not fit, cannot
+// be decoded or is too small to be worth it is left to ordinary reads.
+//
+// All who have a file open at a time get the same answer, because the kernel refuses anything else. Memory that nobody
+// has open or mapped is given back after a while, or at once when memory is short. Thread-safe.
+class DecodedFiles {
+ public:
+  using BackingId = uint32_t;
+  // How an open is to be answered: read that memory, or (nullopt) ask for reads. Called once.
+  using Answer = std::function<void(std::optional<BackingId>)>;
+
+  // What the rest of the program does for this one; all of it thread-safe.
+  struct Actions {
+    std::function<uint64_t(size_t file)> size_of;
+    // Decodes all of a file into `plain`, of that size; gives up soon after `stop` turns true.
+    std::function<Status(size_t file, MutableByteSpan plain, const std::atomic<bool>& stop)> decode;
+    // An empty file in memory (MemoryFolder::NewFile).
+    std::function<Result<FileDescriptor>()> new_memory;
+    // Makes the kernel know that memory, and forget it.
+    std::function<Result<BackingId>(int fd)> add_backing;
+    std::function<void(BackingId)> remove_backing;
+    // Bytes that could be taken without taking from others, where that is known.
+    std::function<std::optional<uint64_t>()> available_bytes;
+    // Whether processes wait for memory.
+    std::function<bool()> memory_is_short;
+  };
+
+  // Smaller files gain nothing by it.
+  static constexpr uint64_t kLeastFileBytes = 1 << 20;
+  static constexpr std::chrono::seconds kKeptUnused{60};
+
+  DecodedFiles(size_t file_count, Actions actions, std::chrono::milliseconds kept_unused = kKeptUnused);
+  // Answers everybody who waits, then gives all memory back.
+  ~DecodedFiles();
+  DecodedFiles(const DecodedFiles&) = delete;
+  DecodedFiles& operator=(const DecodedFiles&) = delete;
+
+  // Somebody opens the file. Never waits: `answer` is called at once or by another thread when the file is decoded.
+  // `wants_no_wait` is asked before waiting, with a lock held: true when whoever opens was interrupted meanwhile. Every
+  // Open whose answer reached the kernel needs a Close.
+  void Open(size_t file, Answer answer, const std::function<bool()>& wants_no_wait);
+  void Close(size_t file);
+  // Somebody who waits for the file is interrupted: all who wait for it are answered, without memory.
+  void DontWait(size_t file);
+
+  // Decoded bytes in memory.
+  uint64_t bytes() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  enum class State { kPlain, kQueued, kDecoding, kDecoded };
+  struct File {
+    State state = State::kPlain;
+    bool shows_memory = false;  // to those who have it open
+    size_t handles = 0;         // answered or waiting
+    std::vector<Answer> waiting;
+    std::atomic<bool> stop{false};
+    FileDescriptor memory;  // with `backing`: when decoded
+    BackingId backing = 0;
+    Clock::time_point unused_since;
+  };
+  struct Memory {
+    FileDescriptor file;
+    BackingId backing = 0;
+  };
+
+  void ChooseLocked(size_t file);
+  bool FitsLocked(uint64_t size) const;
+  void Work();
+  void DecodeNext(std::unique_lock<std::mutex>& lock);
+  Result<Memory> Decode(size_t file, const std::atomic<bool>& stop) const;
+  void DropLocked(Clock::time_point unused_since);  // those unused since then or longer
+
+  const Actions actions_;
+  const std::chrono::milliseconds kept_unused_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<File> files_;
+  std::deque<size_t> queue_;
+  uint64_t promised_bytes_ = 0;  // of files queued or being decoded
+  uint64_t decoded_bytes_ = 0;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace entrofs::fs
