@@ -166,7 +166,7 @@ test_coverage() {
   ENTROFS_TARGETS=${coverage_tests[*]} build coverage "$@" || return 1
   find "$dir" -name '*.gcda' -delete
   run_programs coverage "${coverage_tests[@]}" || tests_failed=1
-  grep -qw avx512_vbmi2 /proc/cpuinfo || excluded+=(--exclude 'codec/kernels/avx512.cc')
+  grep -qw avx512_vbmi2 /proc/cpuinfo || excluded+=(--exclude 'codec/kernels/avx512*.cc')
   grep -qw avx2 /proc/cpuinfo || excluded+=(--exclude 'codec/kernels/avx2.*')
   mkdir -p "$dir/html"
   (cd "$root_dir" && gcovr --root . --object-directory "$dir" -j "$(nproc)" "${excluded[@]}" \
