@@ -64,7 +64,8 @@ How it is measured: a checkpoint in the shape of GPT-Neo, int8 with a scale per 
 packed with tans. All systems take turns in every test, round after round, and medians
 count. Before each turn memory is touched (a virtual machine may have given it back to
 its host), then the mount is made anew: "cold" means that nothing of the mounted file is
-cached, while the archive or image is. "warm" is the same read once more. Every reader is
+cached, while the archive or image is. "warm" is the same read for the third time: at the
+second the kernel notes that each page is used again, which takes it time. Every reader is
 a process of its own. Squashfs holds only the beginning of the checkpoint. CPU time of
 kernel threads (squashfs) is not seen.
 

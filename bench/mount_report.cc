@@ -76,7 +76,7 @@ void PrintMountTables(const MountRace& race, std::ostream& out) {
   }
   PrintTable(race, "Cold: GB/s, then CPU seconds per GB of daemon + reader (or of the reader alone)", "cold",
              RateAndCpu, out);
-  PrintTable(race, "Warm: the same once more", "warm", RateAndCpu, out);
+  PrintTable(race, "Warm: the same for the third time", "warm", RateAndCpu, out);
   const auto ratio = [&](const MountSeries& series) {
     char text[32];
     const double squashfs = race.SquashfsRate(series);
