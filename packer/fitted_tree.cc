@@ -51,8 +51,8 @@ class Fitter {
          ThreadPool& pool)
       : trees_(checkpoint, options, pool), options_(options), pack_options_(pack_options), pool_(pool) {}
 
-  // What is rehearsed is foretold from the survey, and only the tree that is kept is measured.
-  Result<OutputTree> FitForetold() {
+  // What is rehearsed is foretold from the survey, and only the tree that is kept has the precision.
+  Result<OutputTree> FitForetold(quantize::Precision precision) {
     quantize::Options tried = options_, best = options_;
     const double wanted = WantedOf(options_);
     double least_miss = 0;
@@ -63,7 +63,7 @@ class Fitter {
       if (!tree) return std::move(tree.error());
       if (round == 0) warnings = tree->warnings;
       ENTROFS_ASSIGN_OR_RETURN(std::optional<double> taken, Rehearse(*tree, Rehearsal::kForetold));
-      if (!taken) return Tree(options_, quantize::Precision::kMeasured);
+      if (!taken) return Tree(options_, precision);
       const double miss = std::abs(*taken - wanted) / wanted;
       if (round == 0 || miss < least_miss) {
         least_miss = miss;
@@ -75,7 +75,7 @@ class Fitter {
         break;
       }
     }
-    ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, Tree(best, quantize::Precision::kMeasured));
+    ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, Tree(best, precision));
     // What the user is told is about what the user asked for.
     tree.warnings = std::move(warnings);
     return tree;
@@ -131,12 +131,12 @@ class Fitter {
 }  // namespace
 
 Result<OutputTree> FittedTree(const Checkpoint& checkpoint, const quantize::Options& options,
-                              const PackOptions& pack_options, ThreadPool& pool) {
+                              const PackOptions& pack_options, ThreadPool& pool, quantize::Precision precision) {
   Fitter fitter(checkpoint, options, pack_options, pool);
   if (options.scheme != quantize::Scheme::kRate || checkpoint.size_bytes() > kMaxRehearsedBytes) {
-    return fitter.Tree(options, quantize::Precision::kMeasured);
+    return fitter.Tree(options, precision);
   }
-  return HasHessians(options) ? fitter.FitMeasured() : fitter.FitForetold();
+  return HasHessians(options) ? fitter.FitMeasured() : fitter.FitForetold(precision);
 }
 
 }  // namespace entrofs::packer

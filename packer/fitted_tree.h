@@ -14,8 +14,10 @@ inline constexpr uint64_t kMaxRehearsedBytes = 256 << 20;
 
 // QuantizedTree, and where `options` name a rate or a size, held to it: packing a checkpoint of up to
 // kMaxRehearsedBytes with `pack_options` is rehearsed, and the rate corrected by what the archive really takes. In
-// small models scales, tables and checksums are several percent that no estimate foretells well.
+// small models scales, tables and checksums are several percent that no estimate foretells well. `precision` is that of
+// the result.
 Result<OutputTree> FittedTree(const Checkpoint& checkpoint, const quantize::Options& options,
-                              const PackOptions& pack_options, ThreadPool& pool);
+                              const PackOptions& pack_options, ThreadPool& pool,
+                              quantize::Precision precision = quantize::Precision::kMeasured);
 
 }  // namespace entrofs::packer

@@ -25,8 +25,10 @@ class TrialProgress : public Progress {
  public:
   TrialProgress(Progress& progress, size_t count) : progress_(progress), count_(count) {}
 
-  void Next(const std::string& title) {
+  // Before its packing is rehearsed, of `bytes`, it is planned.
+  void Next(const std::string& title, uint64_t bytes) {
     title_ = std::to_string(++number_) + "/" + std::to_string(count_) + " " + title;
+    progress_.Start(title_, bytes);
   }
   void Start(const std::string&, uint64_t total_bytes) override { progress_.Start(title_, total_bytes); }
   void Advance(uint64_t bytes) override { progress_.Advance(bytes); }
@@ -82,7 +84,7 @@ class Analyzer {
     ENTROFS_RETURN_IF_ERROR(FindMatrices());
     if (matrices_.empty()) trials_.resize(1);
     for (const Trial& trial : trials_) {
-      progress_.Next(trial.title);
+      progress_.Next(trial.title, analysis_.source_bytes);
       ENTROFS_RETURN_IF_ERROR(Try(trial));
     }
     std::set<std::string> told;
@@ -138,8 +140,22 @@ class Analyzer {
     if (trial.kind == Trial::Kind::kLossless) return Pack(trial, LosslessTree(checkpoint_));
     if (trial.kind == Trial::Kind::kOutliers) return TryOutliers(trial);
     if (trial.kind == Trial::Kind::kSmoothed) return TrySmoothed(trial);
+    if (trial.options.trellis) return TryTrellis(trial);
     ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, FittedTree(checkpoint_, trial.options, PackOptionsFor(trial), pool_));
     return Pack(trial, tree);
+  }
+
+  Status TryTrellis(const Trial& trial) {
+    ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, FittedTree(checkpoint_, trial.options, PackOptionsFor(trial), pool_,
+                                                         quantize::Precision::kSampled));
+    ENTROFS_RETURN_IF_ERROR(Pack(trial, tree, Rehearsal::kForetold));
+    // Only the noise needs an estimate.
+    std::vector<Cost>& costs = analysis_.schemes.back().matrices;
+    for (size_t i = 0; i < costs.size(); ++i) {
+      if (costs[i].error) costs[i].error->signal_energy = analysis_.matrices[i].survey.energy;
+      if (costs[i].output_error) costs[i].output_error->signal_energy = OutputSignalOf(i);
+    }
+    return OkStatus();
   }
 
   // What is asked of matrices that are planned one by one.
@@ -245,9 +261,9 @@ class Analyzer {
     return OkStatus();
   }
 
-  Status Pack(const Trial& trial, const OutputTree& tree) {
+  Status Pack(const Trial& trial, const OutputTree& tree, Rehearsal rehearsal = Rehearsal::kExact) {
     ENTROFS_ASSIGN_OR_RETURN(PackResult packed,
-                             RehearsePacking(tree, PackOptionsFor(trial), Rehearsal::kExact, pool_, progress_));
+                             RehearsePacking(tree, PackOptionsFor(trial), rehearsal, pool_, progress_));
     analysis_.warnings.insert(analysis_.warnings.end(), tree.warnings.begin(), tree.warnings.end());
     SchemeCosts& costs = analysis_.schemes.emplace_back();
     costs.trial = trial;

@@ -66,7 +66,8 @@ struct Analysis {
   std::vector<std::string> warnings;  // for the user, one line each
 };
 
-// Tries all schemes. Their sizes are those of the archives that `create` would write. Quantizes the weights of linear
+// Tries all schemes. Their sizes are those of the archives that `create` would write; of trellises, which take long to
+// round, sizes and errors are foretold from samples of large matrices. Quantizes the weights of linear
 // layers, or, where the checkpoint has none and options.include is empty, all its float matrices: recorded activations,
 // embeddings. Reads everything two to eight times per scheme, on `pool` and the calling thread, with the memory
 // that packing takes and some kilobytes per matrix. The result does not depend on the number of threads.

@@ -27,6 +27,7 @@ Json SchemeJson(const Analysis& analysis, const SchemeCosts& scheme) {
   Json json = {{"name", scheme.trial.name},
                {"title", scheme.trial.title},
                {"arguments", scheme.trial.arguments},
+               {"sampled", scheme.trial.options.trellis},
                {"archive_bytes", scheme.archive_bytes}};
   if (scheme.matrices.empty()) return json;
   json.update(CostJson(scheme.Total()));

@@ -79,6 +79,19 @@ void PrintSchemes(const Analysis& analysis, std::ostream& out) {
   table.Print(out);
 }
 
+// What is known of trellises, and what one would gain at the rate that matrices are shown for.
+void PrintTrellisGain(const Analysis& analysis, std::ostream& out) {
+  const auto is_on_trellis = [](const SchemeCosts& scheme) { return scheme.trial.options.trellis; };
+  if (std::none_of(analysis.schemes.begin(), analysis.schemes.end(), is_on_trellis)) return;
+  out << "On a trellis: foretold from samples of large matrices, as rounding all of them takes long.\n";
+  for (size_t i = 1; i < analysis.schemes.size(); ++i) {
+    const SchemeCosts &plain = analysis.schemes[i - 1], &on_trellis = analysis.schemes[i];
+    if (!is_on_trellis(on_trellis) || !plain.trial.keeps_symbols) continue;
+    const double gain = on_trellis.Total().SqnrDb() - plain.Total().SqnrDb();
+    if (std::isfinite(gain)) out << on_trellis.trial.arguments << " would gain " << Decimal(gain, 1) << " dB.\n";
+  }
+}
+
 std::vector<const SchemeCosts*> ShownSchemes(const Analysis& analysis) {
   std::vector<const SchemeCosts*> shown;
   const SchemeCosts* rate = nullptr;
@@ -142,6 +155,7 @@ void PrintAnalysis(const Analysis& analysis, std::ostream& out) {
   PrintSchemes(analysis, out);
   out << "\nBits and SQNR are of the matrices to quantize, scales included; archive is the whole file.\n";
   if (HasOutputErrors(analysis)) out << "outputs: SQNR of the layers' outputs over the calibration's inputs.\n";
+  PrintTrellisGain(analysis, out);
   out << "\n";
   PrintMatrices(analysis, out);
   PrintWorst(analysis, out);

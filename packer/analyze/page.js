@@ -38,10 +38,14 @@ const decibels = (db) => (db === null ? "exact" : db.toFixed(1));
 const percent = (share) => (100 * share).toFixed(1) + " %";
 const family = (scheme) =>
   scheme.name.startsWith("rate-") ? "rate" :
+  scheme.name.startsWith("trellis-") ? "trellis" :
   scheme.name.startsWith("uint4-group") ? "group" :
   scheme.name === "uint8" || scheme.name === "uint4" ? "entro" :
   scheme.name === "lossless" ? "plain" : "int8";
 const rates = quantized.filter((scheme) => family(scheme) === "rate");
+const trellises = quantized.filter((scheme) => family(scheme) === "trellis");
+// The rate of a scheme of either curve, as it was asked for.
+const rateOf = (scheme) => scheme.name.slice(scheme.name.indexOf("-") + 1);
 
 // Names without what all of them begin with, up to a dot or slash, and without ".weight".
 const commonStart = (() => {
@@ -79,10 +83,10 @@ function showFacts() {
   for (const [term, value] of facts) byId("facts").append(make("div", {}, make("dt", {}, term), make("dd", {}, value)));
 }
 
-// The rate curve's `y` where its `x` has a value; null outside the curve.
-function along(x, y, value) {
-  for (let i = 1; i < rates.length; ++i) {
-    const a = rates[i - 1], b = rates[i];
+// A curve's `y` where its `x` has a value; null outside the curve.
+function along(curve, x, y, value) {
+  for (let i = 1; i < curve.length; ++i) {
+    const a = curve[i - 1], b = curve[i];
     if (value < a[x] || value > b[x]) continue;
     return a[y] + (b[y] - a[y]) * (value - a[x]) / (b[x] - a[x]);
   }
@@ -92,8 +96,9 @@ function along(x, y, value) {
 function showFinding() {
   const group = quantized.find((scheme) => scheme.name === "uint4-group-128");
   if (!group || group.sqnr_db === null) return;
-  const sqnr = along("bits_per_weight", "sqnr_db", group.bits_per_weight);
-  const bits = along("sqnr_db", "bits_per_weight", group.sqnr_db);
+  const sqnr = along(rates, "bits_per_weight", "sqnr_db", group.bits_per_weight);
+  const bits = along(rates, "sqnr_db", "bits_per_weight", group.sqnr_db);
+  const onTrellis = along(trellises, "bits_per_weight", "sqnr_db", group.bits_per_weight);
   const parts = [];
   if (sqnr !== null) {
     parts.push("At the size of 4-bit groups of 128 (" + group.bits_per_weight.toFixed(2) +
@@ -103,25 +108,32 @@ function showFinding() {
     parts.push("The same " + group.sqnr_db.toFixed(1) + " dB take " + bits.toFixed(2) + " bits, " +
                percent(1 - bits / group.bits_per_weight) + " fewer.");
   }
+  if (sqnr !== null && onTrellis !== null) {
+    parts.push("On a trellis (--trellis) that size would keep " + onTrellis.toFixed(1) + " dB, by samples.");
+  }
   byId("finding").textContent = parts.join(" ");
 }
 
 // Puts labels beside their points where they hit neither each other nor a point nor the edge.
 function placeLabels(points, width, height, left) {
   const taken = points.map((point) => ({x: point.x - 5, y: point.y - 5, w: 10, h: 10}));
-  const curve = points.filter((point) => point.onCurve);
-  for (let i = 1; i < curve.length; ++i) {
-    for (let part = 0.1; part < 1; part += 0.1) {
-      taken.push({x: curve[i - 1].x + part * (curve[i].x - curve[i - 1].x) - 3,
-                  y: curve[i - 1].y + part * (curve[i].y - curve[i - 1].y) - 3, w: 6, h: 6});
+  const onCurves = points.filter((point) => point.curve);
+  for (const name of ["rate", "trellis"]) {
+    const curve = onCurves.filter((point) => point.curve === name);
+    for (let i = 1; i < curve.length; ++i) {
+      for (let part = 0.1; part < 1; part += 0.1) {
+        taken.push({x: curve[i - 1].x + part * (curve[i].x - curve[i - 1].x) - 3,
+                    y: curve[i - 1].y + part * (curve[i].y - curve[i - 1].y) - 3, w: 6, h: 6});
+      }
     }
   }
   const hits = (box) => box.x < left || box.x + box.w > width || box.y < 0 || box.y + box.h > height ||
     taken.some((other) => box.x < other.x + other.w && other.x < box.x + box.w && box.y < other.y + other.h && other.y < box.y + box.h);
-  for (const point of [...curve, ...points.filter((point) => !point.onCurve)]) {
+  for (const point of [...onCurves, ...points.filter((point) => !point.curve)]) {
+    if (point.text === "") continue;
     const w = point.text.length * 6.6 + 4, h = 15;
-    // The curve rises to the right: above it to the left is free.
-    const places = point.onCurve ? [{x: point.x - 4 - w, y: point.y - 20}] : [];
+    // Curves rise to the right: above the upper one to the left is free.
+    const places = point.curve ? [{x: point.x - 4 - w, y: point.y - 20}] : [];
     for (const far of [0, 9, 20]) {
       places.push({x: point.x + 8 + far / 2, y: point.y - 8 + far}, {x: point.x - 8 - far / 2 - w, y: point.y - 8 - far},
                   {x: point.x + 8, y: point.y - 8 - far}, {x: point.x - 8 - w, y: point.y - 8 + far},
@@ -161,11 +173,17 @@ function showCurve() {
   const svg = draw("svg", {viewBox: "0 0 " + width + " " + height, role: "img",
                            "aria-label": "Bits per weight against signal to quantization noise of every scheme"});
   axes(svg, frame, ticks(0, most, 8), ticks(low, high, 6), x, y, "bits per weight", "SQNR, dB");
-  svg.append(draw("polyline", {points: rates.map((s) => x(s.bits_per_weight) + "," + y(s.sqnr_db)).join(" "),
-                               fill: "none", stroke: "var(--rate)", "stroke-width": 2.5, "stroke-linejoin": "round"}));
-  const points = known.map((scheme) => ({scheme, x: x(scheme.bits_per_weight), y: y(scheme.sqnr_db),
-                                         onCurve: family(scheme) === "rate",
-                                         text: family(scheme) === "rate" ? scheme.name.slice(5) : scheme.name}));
+  for (const curve of [rates, trellises].filter((schemes) => schemes.length > 0)) {
+    svg.append(draw("polyline", {points: curve.map((s) => x(s.bits_per_weight) + "," + y(s.sqnr_db)).join(" "), fill: "none",
+                                 stroke: "var(--" + family(curve[0]) + ")", "stroke-width": 2.5, "stroke-linejoin": "round"}));
+  }
+  // Of two points of one rate the upper one, on the trellis, is named.
+  const isNamedAbove = (scheme) => family(scheme) === "rate" && trellises.some((other) => rateOf(other) === rateOf(scheme));
+  const points = known.map((scheme) => {
+    const curve = ["rate", "trellis"].find((name) => name === family(scheme));
+    return {scheme, x: x(scheme.bits_per_weight), y: y(scheme.sqnr_db), curve,
+            text: !curve ? scheme.name : isNamedAbove(scheme) ? "" : rateOf(scheme)};
+  });
   placeLabels(points, width, frame.bottom, frame.left);
   for (const point of points) {
     const dot = draw("circle", {cx: point.x, cy: point.y, r: 4.5, fill: "var(--" + family(point.scheme) + ")"});
@@ -175,7 +193,9 @@ function showCurve() {
     if (point.label) svg.append(draw("text", {class: "label", x: point.label.x, y: point.label.y}, point.text));
   }
   box.replaceChildren(svg);
-  const names = {rate: "steps chosen for a rate", group: "4-bit groups", entro: "EntroLLM", int8: "8 bits"};
+  const names = {rate: "steps chosen for a rate", trellis: "the same on a trellis, by samples", group: "4-bit groups",
+                 entro: "EntroLLM", int8: "8 bits"};
+  if (trellises.length === 0) delete names.trellis;
   byId("legend").replaceChildren(...Object.entries(names).map(([name, text]) => make("span", {class: name}, text)));
 }
 

@@ -44,6 +44,15 @@ Trial AtRate(double rate) {
   return trial;
 }
 
+Trial OnTrellis(double rate) {
+  Trial trial = AtRate(rate);
+  trial.name = "trellis-" + RateText(rate);
+  trial.title = "int8 on a trellis, " + RateText(rate) + " bits";
+  trial.arguments += " --trellis";
+  trial.options.trellis = true;
+  return trial;
+}
+
 Trial Smoothed() {
   Trial trial = OfScheme(Scheme::kInt8Tensor, "int8 per tensor, smoothed (SmoothQuant)");
   trial.kind = Trial::Kind::kSmoothed;
@@ -81,11 +90,17 @@ std::vector<Trial> Trials(const TrialOptions& options) {
   std::vector<double> rates = options.rates;
   std::sort(rates.begin(), rates.end());
   rates.erase(std::unique(rates.begin(), rates.end()), rates.end());
-  for (double rate : rates) trials.push_back(AtRate(rate));
   // Of the rates, the one nearest to what 4-bit files usually take.
   auto nearest = std::min_element(rates.begin(), rates.end(),
                                   [](double a, double b) { return std::abs(a - 3.5) < std::abs(b - 3.5); });
-  if (nearest != rates.end()) trials[trials.size() - static_cast<size_t>(rates.end() - nearest)].keeps_symbols = true;
+  const bool has_hessians = options.calibration && options.calibration->HasHessians();
+  for (double rate : rates) {
+    trials.push_back(AtRate(rate));
+    trials.back().keeps_symbols = rate == *nearest;
+    const bool is_for_trellis =
+        rate >= quantize::Options::kLeastTrellisBits && rate <= quantize::Options::kMostTrellisBits;
+    if (is_for_trellis && !has_hessians) trials.push_back(OnTrellis(rate));
+  }
   for (Trial& trial : trials) {
     trial.options.include = options.include;
     trial.options.exclude = options.exclude;

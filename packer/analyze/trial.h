@@ -31,7 +31,8 @@ struct TrialOptions {
   std::shared_ptr<const quantize::Calibration> calibration = nullptr;  // as in quantize::Options
 };
 
-// The lossless one first; the rate-targeted ones last, by rate.
+// The lossless one first; the rate-targeted ones last, by rate, each followed by the same on a trellis where there is
+// such.
 std::vector<Trial> Trials(const TrialOptions& options);
 
 }  // namespace entrofs::packer::analyze

@@ -17,8 +17,9 @@ struct AnalyzeOptions {
 
 constexpr const char* kFooter =
     "SRC is a directory or one .safetensors file. Every scheme that create offers is tried on the weights of linear\n"
-    "layers: the sizes are those of the archives it would write. A file without such weights, of recorded activations\n"
-    "for example, is analyzed whole. Nothing is written but the page asked for.\n\n"
+    "layers: the sizes are those of the archives it would write. Rates from 1 to 5 bits are shown with --trellis too,\n"
+    "foretold from samples of large matrices, as rounding takes long. A file without such weights, of recorded\n"
+    "activations for example, is analyzed whole. Nothing is written but the page asked for.\n\n"
     "examples:\n"
     "  entro-pack analyze ./model\n"
     "  entro-pack analyze ./model --html report.html\n"
@@ -31,8 +32,8 @@ void Describe(CLI::App& app, AnalyzeOptions& options) {
       ->type_name("FILE");
   app.add_flag("--json", options.json, "Print everything as JSON instead of tables");
   app.add_option("--rate", options.trials.rates,
-                 "Bits per weight to try create's --bits-per-weight with (may be repeated;\n"
-                 "default: 2, 2.5, 3, 3.5, 4, 4.5)")
+                 "Bits per weight to try create's --bits-per-weight with, plain and on a trellis (may be\n"
+                 "repeated; default: 2, 2.5, 3, 3.5, 4, 4.5)")
       ->type_name("BITS")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)

@@ -20,7 +20,8 @@ void TerminalProgress::Start(const std::string& what, uint64_t total_bytes) {
   what_ = what;
   total_bytes_ = total_bytes;
   done_bytes_ = 0;
-  started_ = drawn_ = Clock::now();
+  started_ = Clock::now();
+  Draw(started_);
 }
 
 void TerminalProgress::Advance(uint64_t bytes) {

@@ -25,11 +25,7 @@ constexpr std::array<std::string_view, kSchemeCount> kSchemeNames = {"uint8",   
 constexpr std::array<std::string_view, 3> kRuntimeNames = {"compressed-tensors", "mlx", "gptq"};
 constexpr double kLeastBits = 0.1;
 constexpr double kMostBits = 8;
-// Codes of a trellis are twice as fine as those of other roundings, and int8 has no more; below a bit a trellis gains
-// little, and what it takes is hard to foretell.
-constexpr double kMostTrellisBits = 5;
-constexpr double kLeastTrellisBits = 1;
-// Of these: what is asked for on the way to a rate.
+// Of the rates of trellises: what is asked for on the way to a rate.
 constexpr double kSlack = 0.1;
 // How far from the bits asked for is worth a warning.
 constexpr double kRateTolerance = 0.005;
@@ -192,7 +188,8 @@ Status ReadCalibration(const Calibration& calibration, std::vector<Candidate>& c
 }
 
 Status CheckTrellisBits(double bits_per_weight, double slack = 0) {
-  if (bits_per_weight >= kLeastTrellisBits - slack && bits_per_weight <= kMostTrellisBits + slack) return OkStatus();
+  if (bits_per_weight >= Options::kLeastTrellisBits - slack && bits_per_weight <= Options::kMostTrellisBits + slack)
+    return OkStatus();
   return Error{ErrorCode::kInvalidArgument, "bits per weight: a trellis serves from 1 to 5"};
 }
 
@@ -336,7 +333,7 @@ Result<Plan> Planner::State::Make(Precision precision, ThreadPool& pool) {
   }
   ENTROFS_RETURN_IF_ERROR(options.scheme == Scheme::kRate ? FitRate(plan, precision, pool)
                                                           : FitRanges(options, candidates, pool));
-  if (precision == Precision::kMeasured) ENTROFS_RETURN_IF_ERROR(MeasureOutputErrors(candidates, pool));
+  if (precision != Precision::kForetold) ENTROFS_RETURN_IF_ERROR(MeasureOutputErrors(candidates, pool));
 
   for (const OutputTensor& tensor : tensors) plan.tensors.push_back({{tensor}, std::nullopt});
   for (Candidate& candidate : candidates) {

@@ -59,6 +59,10 @@ struct Options {
   // Hessians, with kGptq, or for less than 1 or more than 5 bits per weight. Archives must then have segments of
   // `segment_bytes`.
   bool trellis = false;
+  // Codes of a trellis are twice as fine as those of other roundings, and int8 has no more; below a bit a trellis gains
+  // little, and what it takes is hard to foretell.
+  static constexpr double kLeastTrellisBits = 1;
+  static constexpr double kMostTrellisBits = 5;
   // Of kRate: what archives of the outputs are cut into.
   uint32_t segment_bytes = codec::kDefaultSegmentBytes;
   // What is known of layers' inputs; may be null. kRate shares out bits by it and rounds with error feedback where it
@@ -99,6 +103,7 @@ struct Plan {
 // How well to know what a rate takes and costs.
 enum class Precision {
   kForetold,  // without reading the weights again; the errors of the tensors are left open
+  kSampled,   // the same with errors, for trellises: from the samples that are rounded; others as kMeasured
   kMeasured,
 };
 
@@ -118,10 +123,10 @@ class Planner {
 
   // A plan for the options of the survey but with this rate or size. For kRate, kMeasured reads every matrix once or,
   // where that shows the survey to have foretold badly, up to six times; with Hessians kForetold is the same. With a
-  // trellis kForetold rounds samples, and rounding takes 11 bytes for each of a segment, per thread. The outputs read
-  // matrices again whenever they are read, but for up to 64 Mi codes that the last plan keeps in memory.
-  // A matrix with NaN or infinite values, or too large for its dtype's scale, is left as it is, with a warning. The
-  // result does not depend on the number of threads.
+  // trellis kForetold rounds samples, and rounding takes 11 bytes for each of a segment, per thread; the outputs of
+  // kForetold and kSampled then are not what packing would make. The outputs read matrices again whenever they are
+  // read, but for up to 64 Mi codes that the last plan keeps in memory. A matrix with NaN or infinite values, or too
+  // large for its dtype's scale, is left as it is, with a warning. The result does not depend on the number of threads.
   // Errors: kInvalidArgument (rate or size; a tensor that already bears the name of an output), or those of reading.
   Result<Plan> Make(double bits_per_weight, std::optional<uint64_t> archive_bytes, Precision precision,
                     ThreadPool& pool);

@@ -104,8 +104,12 @@ class RateFitter {
     Search search{target_bits, target_bits};
     if (foretells_) {
       ENTROFS_RETURN_IF_ERROR(Find([this](double step) { return Foretell(step); }, search));
+      if (has_trellises_ && precision_ != Precision::kMeasured) {
+        ENTROFS_ASSIGN_OR_RETURN(double bits, Foretell(search.best_step));
+        if (precision_ == Precision::kSampled) ENTROFS_RETURN_IF_ERROR(MeasureThoseWithoutTrellis());
+        return bits;
+      }
       if (precision_ == Precision::kForetold) {
-        if (has_trellises_) return Foretell(search.best_step);
         FitAll(search.best_step);
         return search.best_bits;
       }
@@ -202,6 +206,14 @@ class RateFitter {
       if (active_[i]->follows_trellis) active_[i]->codes = indices[i];
     }
     return CodedBitsOfAll();
+  }
+
+  // What samples leave open.
+  Status MeasureThoseWithoutTrellis() {
+    for (Candidate* candidate : active_) candidate->is_measured = candidate->follows_trellis;
+    Status status = MeasureErrors(candidates_, pool_);
+    for (Candidate* candidate : active_) candidate->is_measured = false;
+    return status;
   }
 
   // Small matrices are run together in an archive and share a table, so they count as one; of the others, some tell

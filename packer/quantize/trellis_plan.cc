@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <span>
 
 #include "base/buffer.h"
 #include "packer/quantize/code_store.h"
@@ -39,6 +41,10 @@ struct Outcome {
   // Of codes less 128, with where their weights lie (in positions), and with themselves.
   int64_t product = 0;
   int64_t energy = 0;
+  // Only of samples: the error, and the sum of what noise grows with, the squares of the weights' scales.
+  QuantizationError error;
+  QuantizationError output_error;  // where inputs are known
+  double squared_scales = 0;
 };
 
 // A job's memory.
@@ -66,22 +72,47 @@ void AddStretches(Candidate& candidate, Stretches which, uint64_t segment_bytes,
   }
 }
 
-Status FindPositionsOf(const Stretch& stretch, std::vector<uint16_t>& positions) {
+// Calls `use(affine, weights, count, at)` for the parts of rows in a stretch, from its element `at` on.
+using PartVisitor = std::function<void(const Affine& affine, const float* weights, size_t count, uint64_t at)>;
+Status VisitParts(const Stretch& stretch, const PartVisitor& use) {
   const Candidate& candidate = *stretch.candidate;
   const uint64_t columns = candidate.shape.columns;
   const uint64_t first_row = stretch.begin / columns;
   std::vector<Affine> affines((stretch.end - 1) / columns - first_row + 1);
   ENTROFS_RETURN_IF_ERROR(candidate.matrix->ReadAffines(first_row, affines.size(), affines.data()));
-  positions.resize(stretch.size());
-  auto find = [&](const float* weights, size_t count, uint64_t first) {
+  auto cut = [&](const float* weights, size_t count, uint64_t first) {
     for (uint64_t at = first; at < first + count;) {
       const uint64_t row = at / columns, end = std::min((row + 1) * columns, first + count);
-      FindPositions(affines[row - first_row].scale, weights + (at - first), end - at,
-                    positions.data() + (at - stretch.begin));
+      use(affines[row - first_row], weights + (at - first), end - at, at - stretch.begin);
       at = end;
     }
   };
-  return VisitWeights(*candidate.input->bytes, candidate.input->dtype, stretch.begin, stretch.end, find);
+  return VisitWeights(*candidate.input->bytes, candidate.input->dtype, stretch.begin, stretch.end, cut);
+}
+
+Status FindPositionsOf(const Stretch& stretch, std::vector<uint16_t>& positions) {
+  positions.resize(stretch.size());
+  return VisitParts(stretch, [&](const Affine& affine, const float* weights, size_t count, uint64_t at) {
+    FindPositions(affine.scale, weights, count, positions.data() + at);
+  });
+}
+
+Status MeasureSample(const Stretch& stretch, const uint8_t* codes, Outcome& outcome) {
+  const Dtype dtype = stretch.candidate->input->dtype;
+  const std::vector<float>& moments = stretch.candidate->moments;
+  std::vector<float> values;
+  return VisitParts(stretch, [&](const Affine& affine, const float* weights, size_t count, uint64_t at) {
+    outcome.error += MeasureError(affine, dtype, weights, codes + at, count);
+    outcome.squared_scales += static_cast<double>(count) * affine.scale * affine.scale;
+    if (moments.empty()) return;
+    values.resize(count);
+    Dequantize(affine, dtype, codes + at, count, values.data());
+    for (size_t i = 0; i < count; ++i) {
+      const double moment = moments[(stretch.begin + at + i) % moments.size()], weight = weights[i];
+      const double difference = weight - values[i];
+      outcome.output_error += {moment * weight * weight, moment * difference * difference};
+    }
+  });
 }
 
 Outcome Count(std::span<const uint16_t> positions, std::span<const uint8_t> codes) {
@@ -107,7 +138,7 @@ codec::Histogram GuessIndices(const Candidate& candidate, double step) {
 
 namespace {
 
-void Learn(const std::vector<Outcome>& outcomes, double share, Candidate& candidate) {
+void Learn(std::span<const Outcome> outcomes, double share, Candidate& candidate) {
   codec::Histogram indices{};
   int64_t product = 0, energy = 0;
   for (const Outcome& outcome : outcomes) {
@@ -123,6 +154,28 @@ void Learn(const std::vector<Outcome>& outcomes, double share, Candidate& candid
     const double ratio = static_cast<double>(product) / (static_cast<double>(energy) * kPositionsPerCode);
     candidate.trellis_gain = 1 - kCentroidShare * (1 - candidate.trellis_gain * ratio);
   }
+}
+
+// What all of a matrix loses, as its samples do: where rows have larger steps there is more noise.
+Status EstimateError(std::span<const Outcome> outcomes, double share, Candidate& candidate) {
+  Outcome sampled;
+  for (const Outcome& outcome : outcomes) {
+    sampled.error += outcome.error;
+    sampled.output_error += outcome.output_error;
+    sampled.squared_scales += outcome.squared_scales;
+  }
+  std::vector<Affine> affines(candidate.shape.rows);
+  ENTROFS_RETURN_IF_ERROR(candidate.matrix->ReadAffines(0, affines.size(), affines.data()));
+  double squared_scales = 0;
+  for (const Affine& affine : affines) squared_scales += static_cast<double>(affine.scale) * affine.scale;
+  squared_scales *= static_cast<double>(candidate.shape.columns);
+  auto of_all = [&](const QuantizationError& error) {
+    return QuantizationError{error.signal_energy / share,
+                             error.noise_energy * (squared_scales / sampled.squared_scales)};
+  };
+  candidate.error = of_all(sampled.error);
+  if (!candidate.moments.empty()) candidate.output_error = of_all(sampled.output_error);
+  return OkStatus();
 }
 
 }  // namespace
@@ -165,6 +218,9 @@ Status RoundOnTrellises(Stretches which, uint32_t segment_bytes, std::vector<Can
     const bool comes_back = stretch.candidate->shape.element_count() < kSmallTensorBytes;
     quantizers[number[owner]].Round(workspace->positions, comes_back, workspace->codes.data(), workspace->paths);
     outcomes[i] = Count(workspace->positions, workspace->codes);
+    if (which == Stretches::kSamples) {
+      ENTROFS_RETURN_IF_ERROR(MeasureSample(stretch, workspace->codes.data(), outcomes[i]));
+    }
     if (codes[owner].memory.size() > 0) {
       std::copy(workspace->codes.begin(), workspace->codes.end(), codes[owner].memory.data() + stretch.begin);
     } else if (codes[owner].store) {
@@ -179,8 +235,11 @@ Status RoundOnTrellises(Stretches which, uint32_t segment_bytes, std::vector<Can
     size_t end = first;
     uint64_t rounded = 0;
     while (end < stretches.size() && stretches[end].candidate == &candidate) rounded += stretches[end++].size();
-    Learn({outcomes.begin() + static_cast<ptrdiff_t>(first), outcomes.begin() + static_cast<ptrdiff_t>(end)},
-          static_cast<double>(rounded) / static_cast<double>(candidate.shape.element_count()), candidate);
+    const std::span<const Outcome> own_outcomes = std::span(outcomes).subspan(first, end - first);
+    const double share = static_cast<double>(rounded) / static_cast<double>(candidate.shape.element_count());
+    if (which == Stretches::kSamples) ENTROFS_RETURN_IF_ERROR(EstimateError(own_outcomes, share, candidate));
+    if (which == Stretches::kAll) candidate.output_error.reset();
+    Learn(own_outcomes, share, candidate);
     first = end;
     Codes& own = codes[static_cast<size_t>(&candidate - candidates.data())];
     if (own.memory.size() > 0) candidate.matrix = candidate.matrix->WithCodes(BufferInMemory(std::move(own.memory)));

@@ -25,8 +25,9 @@ enum class Stretches {
 
 // For every candidate that follows a trellis and has a matrix: `codes` becomes the counts of the trellis' indices, and
 // what was learned is kept for the next time: which indices to expect, and at what gain codes meet the weights. The
-// codes of matrices that were rounded as a whole are given to them. A trellis begins anew every `segment_bytes` bytes;
-// in matrices below kSmallTensorBytes it comes back to where it began, so that an extent may hold several.
+// codes of matrices that were rounded as a whole are given to them. Of samples, the errors of all are estimated too. A
+// trellis begins anew every `segment_bytes` bytes; in matrices below kSmallTensorBytes it comes back to where it began,
+// so that an extent may hold several.
 Status RoundOnTrellises(Stretches stretches, uint32_t segment_bytes, std::vector<Candidate>& candidates,
                         ThreadPool& pool);
 

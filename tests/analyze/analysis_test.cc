@@ -10,6 +10,7 @@
 #include "packer/analyze/analysis_report.h"
 #include "packer/fitted_tree.h"
 #include "packer/pack.h"
+#include "packer/quantization_summary.h"
 #include "tests/support/sample_checkpoint.h"
 #include "tests/support/temporary_folder.h"
 
@@ -47,7 +48,7 @@ TEST(Analyze, ForetellsTheArchivesOfEverySchemeToTheByte) {
   ThreadPool pool(2);
   NoProgress progress;
   for (const SchemeCosts& scheme : analysis->schemes) {
-    if (scheme.trial.kind == Trial::Kind::kOutliers) continue;
+    if (scheme.trial.kind == Trial::Kind::kOutliers || scheme.trial.options.trellis) continue;
     const bool is_lossless = scheme.trial.kind == Trial::Kind::kLossless;
     PackOptions options;
     options.quant = is_lossless ? "none" : Name(scheme.trial.options.scheme);
@@ -57,6 +58,85 @@ TEST(Analyze, ForetellsTheArchivesOfEverySchemeToTheByte) {
     ASSERT_TRUE(Pack(*tree, folder.Path("archive"), options, pool, progress).ok());
     EXPECT_EQ(scheme.archive_bytes, std::filesystem::file_size(folder.Path("archive"))) << scheme.trial.name;
   }
+}
+
+// The analysis' figures of trellises against those of the archives that `create` makes.
+void ExpectTrellisesForetold(const std::string& source, const TrialOptions& options) {
+  Result<Analysis> analysis = AnalyzeFiles(source, options);
+  ASSERT_TRUE(analysis.ok()) << analysis.error().message;
+  Result<Checkpoint> checkpoint = OpenCheckpoint(source);
+  ASSERT_TRUE(checkpoint.ok());
+  ThreadPool pool(2);
+  NoProgress progress;
+  size_t compared = 0;
+  for (const SchemeCosts& scheme : analysis->schemes) {
+    if (!scheme.trial.options.trellis) continue;
+    ++compared;
+    PackOptions pack_options;
+    Result<OutputTree> tree = FittedTree(*checkpoint, scheme.trial.options, pack_options, pool);
+    ASSERT_TRUE(tree.ok()) << tree.error().message;
+    Result<PackResult> packed = RehearsePacking(*tree, pack_options, Rehearsal::kExact, pool, progress);
+    ASSERT_TRUE(packed.ok()) << packed.error().message;
+    const std::optional<QuantizationSummary> real = SummarizeQuantization(packed->report);
+    ASSERT_TRUE(real.has_value());
+    const Cost foretold = scheme.Total();
+    EXPECT_NEAR(foretold.SqnrDb(), real->error.SqnrDb(), 0.1) << scheme.trial.name;
+    EXPECT_NEAR(foretold.bits_per_weight(), real->bits_per_weight(), 0.01 * real->bits_per_weight())
+        << scheme.trial.name;
+    if (options.calibration) {
+      ASSERT_TRUE(real->output_error.has_value());
+      EXPECT_NEAR(foretold.OutputSqnrDb(), real->output_error->SqnrDb(), 0.1) << scheme.trial.name;
+    }
+    EXPECT_NEAR(scheme.matrices[scheme.WorstFirst().front()].SqnrDb(), real->worst_sqnr_db, 0.3) << scheme.trial.name;
+  }
+  EXPECT_EQ(compared, options.rates.size());
+}
+
+TEST(Analyze, ForetellsTrellisesFromSamples) {
+  TemporaryFolder folder;
+  // Large enough to be sampled; but one whose rows are no whole words follows no trellis, and a small one is no sample.
+  WriteFile(folder.Path("model.safetensors"), SafetensorsFile({Weights("a.weight", Dtype::kBf16, {512, 512}, 1),
+                                                               Weights("b.weight", Dtype::kBf16, {768, 256}, 2),
+                                                               Weights("odd.weight", Dtype::kBf16, {512, 258}, 3),
+                                                               Weights("small.weight", Dtype::kF32, {64, 64}, 4)}));
+  TrialOptions options;
+  options.rates = {2, 3.5};
+  ExpectTrellisesForetold(folder.Path("model.safetensors"), options);
+
+  std::map<std::string, std::vector<float>> moments;
+  moments["a.weight"].assign(512, 1);
+  for (size_t i = 0; i < 100; ++i) moments["a.weight"][i] = 50;
+  moments["b.weight"].assign(256, 3);
+  moments["odd.weight"].assign(258, 1);
+  moments["small.weight"].assign(64, 10);
+  options.rates = {3};
+  options.calibration = quantize::Calibration::Of(std::move(moments));
+  ExpectTrellisesForetold(folder.Path("model.safetensors"), options);
+}
+
+TEST(Analyze, ForetellsTrellisesOfARealModel) {
+  const std::string path = testing_support::DataFolder() + "/gpt-neo-125m-attn/model.safetensors";
+  if (!std::filesystem::exists(path)) {
+    GTEST_SKIP() << path << " is not there: put the sample models into the folder that ENTROFS_DATA names";
+  }
+  Result<Checkpoint> checkpoint = OpenCheckpoint(path);
+  ASSERT_TRUE(checkpoint.ok());
+  // The layer whose matrices are the most unlike each other.
+  std::vector<testing_support::SampleTensor> layer;
+  const CheckpointFile& file = checkpoint->files[0];
+  for (const TensorInfo& info : file.header->tensors) {
+    if (info.name.find(".h.10.") == std::string::npos || info.shape.size() != 2) continue;
+    const OutputTensor tensor = UnchangedTensor(file, info);
+    std::string bytes(info.size_bytes, '\0');
+    ASSERT_TRUE(tensor.bytes->ReadAt(0, {reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()}).ok());
+    layer.push_back({info.name, info.dtype, info.shape, std::move(bytes)});
+  }
+  ASSERT_EQ(layer.size(), 4u);
+  TemporaryFolder folder;
+  WriteFile(folder.Path("layer.safetensors"), SafetensorsFile(layer));
+  TrialOptions options;
+  options.rates = {2, 3.5};
+  ExpectTrellisesForetold(folder.Path("layer.safetensors"), options);
 }
 
 TEST(Analyze, CountsTheSameMatricesAndWeightsForEveryScheme) {

@@ -23,6 +23,8 @@ TEST(AnalyzeCommand, PrintsTablesOfAtMostAHundredColumns) {
   EXPECT_EQ(result.err, "");
   EXPECT_THAT(result.out, HasSubstr("uint8 per tensor (EntroLLM)"));
   EXPECT_THAT(result.out, HasSubstr("int8 for 3.5 bits per weight"));
+  EXPECT_THAT(result.out, HasSubstr("int8 on a trellis, 2 bits"));
+  EXPECT_THAT(result.out, testing::ContainsRegex("--bits-per-weight 3.5 --trellis would gain 1\\.[0-9] dB"));
   EXPECT_THAT(result.out, HasSubstr("worst by uint4, groups of 128:"));
   std::istringstream lines(result.out.substr(result.out.find('\n')));
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
@@ -37,12 +39,15 @@ TEST(AnalyzeCommand, JsonHasTheDocumentedKeys) {
   for (const char* key : {"source", "source_bytes", "weights", "schemes", "tensors", "histogram_span", "warnings"}) {
     EXPECT_TRUE(json.contains(key)) << key;
   }
-  ASSERT_EQ(json["schemes"].size(), 10u);
+  ASSERT_EQ(json["schemes"].size(), 11u);
   EXPECT_TRUE(json["schemes"][0]["sqnr_db"].is_null());
   EXPECT_EQ(json["schemes"][9]["name"], "rate-3");
   EXPECT_NEAR(json["schemes"][9]["bits_per_weight"].get<double>(), 3, 0.1);
+  EXPECT_EQ(json["schemes"][9]["sampled"], false);
+  EXPECT_EQ(json["schemes"][10]["name"], "trellis-3");
+  EXPECT_EQ(json["schemes"][10]["sampled"], true);
   ASSERT_EQ(json["tensors"].size(), 14u);
-  EXPECT_EQ(json["tensors"][0]["schemes"].size(), 10u);
+  EXPECT_EQ(json["tensors"][0]["schemes"].size(), 11u);
 }
 
 TEST(AnalyzeCommand, WritesThePageWhole) {
