@@ -148,7 +148,7 @@ bool KnowsEngine(const std::string& entrofs, const std::string& engine) {
   auto help = Process::Start({entrofs, "mount", "--help"});
   if (!help || !help->Wait(kMountSeconds)) return false;
   const std::string text = help->Output(1 << 20);
-  return text.find("--engine") != std::string::npos && text.find(engine) != std::string::npos;
+  return text.find("--engine") != std::string::npos && text.find(engine + ":") != std::string::npos;
 }
 
 Result<std::unique_ptr<FileServer>> MakeSquashfsServer(const SampleModel& model, const SquashfsSetup& setup) {

@@ -195,15 +195,18 @@ void ReplyRead(fuse_req_t req, fuse_ino_t inode, size_t size, off_t offset, cons
 }
 
 void OnRead(fuse_req_t req, fuse_ino_t inode, size_t size, off_t offset, fuse_file_info* file) noexcept {
-  const bool is_small = size <= PageFiller::kSmallBytes && (file->flags & O_DIRECT) == 0;
+  const bool is_cached = (file->flags & O_DIRECT) == 0;
   Guarded(req, [&] {
     const FuseContext& context = ContextOf(req);
     auto at = static_cast<uint64_t>(offset);
     if (IsImage(context, inode)) return ReplyRead(req, inode, size, offset, context.image->Read(at, size));
     Result<ReadReply> reply = context.files.Read(inode, at, size);
-    const bool fills = context.filler != nullptr && is_small && reply.ok() && reply->size() > 0;
+    const bool fills = context.filler != nullptr && is_cached && reply.ok() && reply->size() > 0;
+    const uint64_t end = fills ? at + reply->size() : at;
     ReplyRead(req, inode, size, offset, reply);
-    if (fills) context.filler->OnSmallRead(inode, at);
+    if (!fills) return;
+    if (size <= PageFiller::kSmallBytes) return context.filler->OnSmallRead(inode, at);
+    context.filler->OnLargeRead(inode, {at, end});
   });
 }
 

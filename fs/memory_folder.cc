@@ -33,7 +33,13 @@ Result<MemoryFolder> MemoryFolder::Make() {
   if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return CannotMake(errno);
   FileDescriptor folder(::fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
   if (!folder.ok()) return CannotMake(errno);
-  return MemoryFolder(std::move(folder));
+  MemoryFolder made(std::move(folder));
+  ENTROFS_ASSIGN_OR_RETURN(const FileDescriptor probe, made.NewFile());
+  if (IsUsedByOthers(probe.get())) {
+    return Error{ErrorCode::kUnsupported,
+                 "cannot tell whether memory is in use: file leases are off (fs.leases-enable)"};
+  }
+  return made;
 }
 
 Result<FileDescriptor> MemoryFolder::NewFile() const {

@@ -11,7 +11,8 @@ namespace entrofs::fs {
 // their memory is free once the last descriptor and the last mapping are gone, whoever has them. Thread-safe.
 class MemoryFolder {
  public:
-  // kUnsupported where the kernel or this process's rights do not allow it: root only, Linux 5.2 or later.
+  // kUnsupported where the kernel or this process's rights do not allow it (root only, Linux 5.2 or later), or where
+  // IsUsedByOthers would not work.
   static Result<MemoryFolder> Make();
 
   // An empty file, for reading and writing.

@@ -77,6 +77,15 @@ std::optional<uint64_t> Least(std::optional<uint64_t> a, std::optional<uint64_t>
   return std::min(*a, *b);
 }
 
+// Where the kernel promises no more memory than there is (vm.overcommit_memory=2): what it may still promise.
+std::optional<uint64_t> Uncommitted(const MemoryPlaces& places) {
+  if (ReadNumber(places.proc + "/sys/vm/overcommit_memory") != 2) return std::nullopt;
+  const std::string text = ReadText(places.proc + "/meminfo").value_or("");
+  const std::optional<uint64_t> limit = FindNumber(text, "CommitLimit:"), committed = FindNumber(text, "Committed_AS:");
+  if (!limit || !committed) return std::nullopt;
+  return (*limit - std::min(*limit, *committed)) * 1024;
+}
+
 }  // namespace
 
 std::optional<uint64_t> MemoryLimitBytes(const MemoryPlaces& places) {
@@ -94,6 +103,7 @@ std::optional<uint64_t> MemoryLimitBytes(const MemoryPlaces& places) {
 std::optional<uint64_t> AvailableMemoryBytes(const MemoryPlaces& places) {
   std::optional<uint64_t> available = FindNumber(ReadText(places.proc + "/meminfo").value_or(""), "MemAvailable:");
   if (available) *available *= 1024;
+  available = Least(available, Uncommitted(places));
   std::optional<Group> group = FindGroup(places);
   if (!group) return available;
   ForEachFolder(*group, [&](const std::string& folder) {

@@ -13,6 +13,11 @@ namespace entrofs::fs {
 namespace {
 
 constexpr size_t kMaxQueued = 4;
+// Steps to the piece before that make a reader one who goes backwards, and how much it may leave out.
+constexpr uint64_t kBackwardSteps = 2;
+constexpr uint64_t kBackwardSlackBytes = 64 << 10;
+constexpr uint64_t kBackwardPieceBytes = 1 << 20;
+constexpr uint64_t kMaxBackwardBytes = 16 << 20;
 // An open file keeps the mount busy, so it is closed once its readers pause.
 constexpr std::chrono::milliseconds kKeepOpen(20);
 
@@ -56,11 +61,32 @@ void PageFiller::OnSmallRead(uint64_t inode, uint64_t offset) {
     const Direction direction = DirectionTo(inode, segment);
     if (direction == Direction::kNone && !WasReadBefore({inode, segment.begin})) return;
     last_ = NextJob(inode, segment, direction);
-    recent_[next_recent_++ % recent_.size()] = last_;
-    if (queue_.size() == kMaxQueued) queue_.pop_front();  // its reader has gone on
-    queue_.push_back(last_);
+    Queue(last_);
   }
   wake_.notify_one();
+}
+
+void PageFiller::OnLargeRead(uint64_t inode, Range range) {
+  if (paused_) return;
+  {
+    std::lock_guard lock(mutex_);
+    if (IsRecent(inode, range.begin)) return;  // asked for by this object
+    const bool goes_on = inode == backward_.inode && range.begin < backward_.range.begin &&
+                         range.end + kBackwardSlackBytes >= backward_.range.begin;
+    backward_steps_ = goes_on ? backward_steps_ + 1 : 0;
+    backward_ = {inode, range, true};
+    if (backward_steps_ < kBackwardSteps || range.begin == 0) return;
+    const uint64_t size = (range.end - range.begin) << std::min<uint64_t>(backward_steps_ - kBackwardSteps, 8);
+    backward_.range = {range.begin - std::min({range.begin, size, kMaxBackwardBytes}), range.begin};
+    Queue(backward_);
+  }
+  wake_.notify_one();
+}
+
+void PageFiller::Queue(const Job& job) {
+  recent_[next_recent_++ % recent_.size()] = job;
+  if (queue_.size() == kMaxQueued) queue_.pop_front();  // its reader has gone on
+  queue_.push_back(job);
 }
 
 bool PageFiller::IsRecent(uint64_t inode, uint64_t offset) const {
@@ -128,7 +154,9 @@ void PageFiller::Fill(const Job& job, Opened& file) {
     file = {job.inode, ::open(mount_.path_of(job.inode).c_str(), kFlags)};
   }
   if (file.fd < 0) return;
-  const uint64_t step = std::max<uint64_t>(mount_.read_ahead_bytes, 4096);
+  // The kernel reads each piece from its beginning, and those who go backwards want its end first.
+  const uint64_t most = job.backward ? kBackwardPieceBytes : mount_.read_ahead_bytes;
+  const uint64_t step = std::max<uint64_t>(std::min(mount_.read_ahead_bytes, most), 4096);
   for (uint64_t done = 0, all = job.range.end - job.range.begin; done < all;) {
     const uint64_t size = std::min(step, all - done);
     const uint64_t begin = job.backward ? job.range.end - done - size : job.range.begin + done;

@@ -16,6 +16,9 @@ namespace entrofs::fs {
 // while: at the second piece of a segment, which had to be decoded anyway, has the kernel read all of it and, while
 // they go on to its neighbours, more and more of what follows. Readers that jump far every time are left alone.
 //
+// For readers of larger pieces that go through a file from its end to its beginning, as memcpy(3) does for every other
+// destination: the kernel never reads ahead of those, so it is made to.
+//
 // Its thread reads through the mount as any other program would, and to the kernel it is one: it has a descriptor table
 // of its own, without /dev/fuse. So whatever it waits for ends when the other threads of the daemon end, even by
 // SIGKILL: the kernel then closes /dev/fuse and fails all requests. (fuse_lowlevel_notify_store waits for pages that
@@ -45,6 +48,8 @@ class PageFiller {
 
   // A reader was given these few bytes (at most kSmallBytes). Thread-safe; never waits for reading.
   void OnSmallRead(uint64_t inode, uint64_t offset);
+  // A reader was given more than that: the bytes [begin, end). Thread-safe; never waits for reading.
+  void OnLargeRead(uint64_t inode, Range range);
   // While paused nothing is read: memory is short.
   void Pause(bool paused) { paused_ = paused; }
   // Bytes the kernel was asked to read so far.
@@ -72,6 +77,7 @@ class PageFiller {
   };
 
   bool IsRecent(uint64_t inode, uint64_t offset) const;
+  void Queue(const Job& job);
   bool WasReadBefore(Place place);
   Direction DirectionTo(uint64_t inode, Range segment) const;
   Job NextJob(uint64_t inode, Range segment, Direction direction);
@@ -88,6 +94,8 @@ class PageFiller {
   size_t next_read_once_ = 0;
   Job last_;
   uint64_t window_bytes_ = 0;
+  Job backward_;                 // what a reader of larger pieces was given last, with what was read ahead of it
+  uint64_t backward_steps_ = 0;  // to the piece before, in a row
   bool stopping_ = false;
   std::atomic<bool> paused_{false};
   std::atomic<uint64_t> filled_bytes_{0};

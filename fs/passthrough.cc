@@ -71,7 +71,10 @@ std::string KernelData(int device_fd, const MountOptions& options) {
 
 unsigned long MountFlags(const MountOptions& options) {
   unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV;
-  for (const std::string& option : options.kernel_options) flags |= option == "noexec" ? MS_NOEXEC : MS_DIRSYNC;
+  for (const std::string& option : options.kernel_options) {
+    if (option == "noexec") flags |= MS_NOEXEC;
+    if (option == "dirsync") flags |= MS_DIRSYNC;
+  }
   return flags;
 }
 
@@ -98,12 +101,14 @@ Status MountWithPassthrough(fuse_session* session, const std::string& folder, co
 Result<uint32_t> AddBacking(int session_fd, int fd) {
   BackingMap map = {fd, 0, 0};
   const int id = ::ioctl(session_fd, kBackingOpen, &map);
-  if (id <= 0) {
-    return Error{ErrorCode::kUnsupported,
-                 "this kernel cannot read memory in the place of a FUSE file (Linux 6.9 or later can, built with "
-                 "FUSE_PASSTHROUGH)"};
+  if (id > 0) return static_cast<uint32_t>(id);
+  if (errno == EPERM || errno == ENOTTY || errno == EOPNOTSUPP || errno == EINVAL) {
+    return Error{
+        ErrorCode::kUnsupported,
+        "the kernel does not read memory in the place of a FUSE file: that takes Linux 6.9 or later, built with "
+        "FUSE_PASSTHROUGH, and root outside of user namespaces"};
   }
-  return static_cast<uint32_t>(id);
+  return SystemError("the kernel does not read memory in the place of a FUSE file", errno);
 }
 
 void RemoveBacking(int session_fd, uint32_t backing_id) { (void)::ioctl(session_fd, kBackingClose, &backing_id); }

@@ -58,15 +58,15 @@ std::unique_ptr<DecodedFiles> MakeDecodedFiles(const FuseContext& context, const
   VirtualFs& files = context.files;
   DecodedFiles::Actions actions;
   actions.size_of = [&files](size_t file) { return files.index().files[file].size_bytes; };
-  actions.decode = [&files](size_t file, MutableByteSpan plain, const std::atomic<bool>& stop) {
-    return files.DecodeFile(file, plain, stop);
+  actions.decode = [&files](size_t file, MutableByteSpan plain, const DecodedFiles::GoesOn& goes_on) {
+    return files.DecodeFile(file, plain, goes_on);
   };
   actions.new_memory = [&memory] { return memory.NewFile(); };
   actions.add_backing = [session_fd](int fd) { return AddBacking(session_fd, fd); };
   actions.remove_backing = [session_fd](uint32_t backing) { RemoveBacking(session_fd, backing); };
   actions.available_bytes = [] { return AvailableMemoryBytes(); };
   actions.memory_is_short = [&context] { return context.memory != nullptr && context.memory->is_short(); };
-  return std::make_unique<DecodedFiles>(files.index().files.size(), std::move(actions));
+  return std::make_unique<DecodedFiles>(files.index().files.size(), std::move(actions), DecodedFiles::Options());
 }
 
 using BringUp = std::function<Status(const FuseSession&)>;

@@ -88,8 +88,7 @@ Result<ReadReply> VirtualFs::Read(InodeNumber inode, uint64_t offset, size_t len
   size_t available = offset < node->size_bytes ? std::min<uint64_t>(length, node->size_bytes - offset) : 0;
   std::vector<Piece> pieces = layouts_[node->file].Cut(offset, available);
   Prefetcher::Depth ahead;
-  if (reads_ahead || available >= kPrefetchBelowBytes) ahead.forward = 0;
-  if (reads_ahead) ahead.backward = 0;
+  if (reads_ahead || available >= kPrefetchBelowBytes) ahead = {.forward = 0, .backward = 0};
   NotePlace(node->file, pieces, ahead);
   Result<ReadReply> reply = ReadPieces(pieces, available);
   if (!reply) {
@@ -184,7 +183,7 @@ void VirtualFs::Prefetch(const Prefetcher::Target& target) try {
   // Without memory there is nothing to do ahead.
 }
 
-Status VirtualFs::DecodeFile(size_t file, MutableByteSpan plain, const std::atomic<bool>& stop) {
+Status VirtualFs::DecodeFile(size_t file, MutableByteSpan plain, const GoesOn& goes_on) {
   const uint64_t segments = layouts_[file].segment_count();
   const uint64_t runs = (segments + kSegmentsPerRun - 1) / kSegmentsPerRun;
   std::atomic<bool> ends{false};
@@ -193,7 +192,7 @@ Status VirtualFs::DecodeFile(size_t file, MutableByteSpan plain, const std::atom
   const auto decode = [&](size_t run) {
     if (ends) return;
     const uint64_t begin = run * kSegmentsPerRun;
-    Status status = DecodeRun(file, begin, std::min(begin + kSegmentsPerRun, segments), plain, stop);
+    Status status = DecodeRun(file, begin, std::min(begin + kSegmentsPerRun, segments), plain, goes_on);
     if (status.ok() || ends.exchange(true)) return;
     std::lock_guard lock(mutex);
     first_error = std::move(status);
@@ -209,13 +208,14 @@ Status VirtualFs::DecodeFile(size_t file, MutableByteSpan plain, const std::atom
 
 // Runs on pool threads, which must not see exceptions.
 Status VirtualFs::DecodeRun(size_t file, uint64_t begin, uint64_t end, MutableByteSpan plain,
-                            const std::atomic<bool>& stop) try {
+                            const GoesOn& goes_on) try {
+  uint64_t decoded_bytes = 0;
   for (uint64_t ordinal = begin; ordinal < end; ++ordinal) {
-    if (stop) return Error{ErrorCode::kCancelled, "given up"};
     const Piece piece = layouts_[file].WholeSegment(ordinal);
     ENTROFS_RETURN_IF_ERROR(source_.Decode(piece, plain.subspan(piece.file_offset, piece.segment_bytes)));
+    decoded_bytes += piece.segment_bytes;
   }
-  return OkStatus();
+  return goes_on(decoded_bytes);
 } catch (const std::bad_alloc&) {
   return Error{ErrorCode::kNoMemory, "out of memory"};
 }

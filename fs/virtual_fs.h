@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -63,9 +64,10 @@ class VirtualFs {
   // `reads_ahead`: the kernel asks for far more than its readers do, so we need not decode ahead of them.
   Result<ReadReply> Read(InodeNumber inode, uint64_t offset, size_t length, bool reads_ahead = false);
 
-  // Decodes a whole file (by its place in Index::files) into `plain`, of its size, on all threads. Gives up with
-  // kCancelled soon after `stop` turns true. Errors as those of Read.
-  Status DecodeFile(size_t file, MutableByteSpan plain, const std::atomic<bool>& stop);
+  // Decodes a whole file (by its place in Index::files) into `plain`, of its size, on all threads, which call
+  // `goes_on` for every few segments they have decoded. When it fails, so does this. Other errors as those of Read.
+  using GoesOn = std::function<Status(uint64_t decoded_bytes)>;
+  Status DecodeFile(size_t file, MutableByteSpan plain, const GoesOn& goes_on);
 
   // The segment that holds that byte, as [begin, end) of the file. Requires: `inode` is a file, longer than `offset`.
   struct ByteRange {
@@ -90,7 +92,7 @@ class VirtualFs {
   Result<ReadReply> ReadPieces(const std::vector<Piece>& pieces, size_t length);
   void FetchAll(const std::vector<Piece>& pieces, uint8_t* buffer, std::vector<PieceResult>& results);
   PieceResult Fetch(const Piece& piece, MutableByteSpan space);
-  Status DecodeRun(size_t file, uint64_t begin, uint64_t end, MutableByteSpan plain, const std::atomic<bool>& stop);
+  Status DecodeRun(size_t file, uint64_t begin, uint64_t end, MutableByteSpan plain, const GoesOn& goes_on);
   PieceResult FetchWhole(const Piece& piece, MutableByteSpan space);
   void NotePlace(size_t file, const std::vector<Piece>& pieces, const Prefetcher::Depth& ahead);
   void Prefetch(const Prefetcher::Target& target);

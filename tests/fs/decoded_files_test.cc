@@ -20,7 +20,9 @@ namespace {
 using std::chrono::milliseconds;
 constexpr uint64_t kSize = DecodedFiles::kLeastFileBytes + 5;
 constexpr size_t kSmallFile = 3;
+constexpr size_t kPiece = 100'000;
 constexpr milliseconds kLong(3'600'000);
+constexpr uint64_t kRoom = kSize + kSize / 8 + DecodedFiles::kSpareBytes;  // for one
 
 // The rest of the program: files 0, 1 and 2 of kSize, and one that is too small.
 class World {
@@ -28,8 +30,8 @@ class World {
   DecodedFiles::Actions Actions() {
     DecodedFiles::Actions actions;
     actions.size_of = [](size_t file) { return file == kSmallFile ? DecodedFiles::kLeastFileBytes - 1 : kSize; };
-    actions.decode = [this](size_t file, MutableByteSpan plain, const std::atomic<bool>& stop) {
-      return Decode(file, plain, stop);
+    actions.decode = [this](size_t file, MutableByteSpan plain, const DecodedFiles::GoesOn& goes_on) {
+      return Decode(file, plain, goes_on);
     };
     actions.new_memory = [this]() -> Result<FileDescriptor> {
       if (has_no_memory_files_) return Error{ErrorCode::kIo, "no more files"};
@@ -62,19 +64,28 @@ class World {
     return backings_.size();
   }
 
-  std::atomic<uint64_t> available_bytes_{100 * kSize};
+  std::atomic<uint64_t> available_bytes_{uint64_t{1} << 40};
+  std::atomic<bool> others_take_memory_{false};  // once decoding has begun
   std::atomic<bool> memory_is_short_{false};
-  std::atomic<bool> decoding_fails_{false};
+  std::atomic<ErrorCode> decoding_error_{ErrorCode::kCancelled};  // none
   std::atomic<bool> has_no_memory_files_{false};
   std::atomic<size_t> decodes_{0};  // begun
 
  private:
-  Status Decode(size_t file, MutableByteSpan plain, const std::atomic<bool>& stop) {
+  Status Decode(size_t file, MutableByteSpan plain, const DecodedFiles::GoesOn& goes_on) {
     ++decodes_;
-    while (is_held_ && !stop) ::usleep(500);
-    if (stop) return Error{ErrorCode::kCancelled, "given up"};
-    if (decoding_fails_) return Error{ErrorCode::kCorrupt, "checksum"};
-    std::fill(plain.begin(), plain.end(), static_cast<uint8_t>('a' + file));
+    while (is_held_) {
+      ENTROFS_RETURN_IF_ERROR(goes_on(0));
+      ::usleep(500);
+    }
+    if (decoding_error_ != ErrorCode::kCancelled) return Error{decoding_error_, "a failure"};
+    for (uint64_t done = 0; done < plain.size();) {
+      MutableByteSpan piece = plain.subspan(done, std::min<size_t>(kPiece, plain.size() - done));
+      std::fill(piece.begin(), piece.end(), static_cast<uint8_t>('a' + file));
+      done += piece.size();
+      if (others_take_memory_) available_bytes_ = kRoom - kSize - 1;
+      ENTROFS_RETURN_IF_ERROR(goes_on(piece.size()));
+    }
     return OkStatus();
   }
 
@@ -129,8 +140,11 @@ class Opened {
 
 class DecodedFilesTest : public testing::Test {
  protected:
-  void Make(milliseconds kept_unused = kLong) {
-    files_ = std::make_unique<DecodedFiles>(4, world_.Actions(), kept_unused);
+  void Make(milliseconds kept_unused = kLong, uint64_t least_bytes_that_wait = 0) {
+    files_ = std::make_unique<DecodedFiles>(4, world_.Actions(), Options(kept_unused, least_bytes_that_wait));
+  }
+  static DecodedFiles::Options Options(milliseconds kept_unused, uint64_t least_bytes_that_wait = 0) {
+    return {kept_unused, std::max(least_bytes_that_wait, kSize), kPiece};
   }
   bool Soon(const std::function<bool()>& condition) {
     for (int i = 0; i < 6000 && !condition(); ++i) ::usleep(5000);
@@ -169,9 +183,9 @@ TEST_F(DecodedFilesTest, SmallFilesAreLeftToReads) {
 
 TEST_F(DecodedFilesTest, WhatDoesNotFitIsLeftToReads) {
   Make();
-  world_.available_bytes_ = kSize + kSize / 8 - 1;
+  world_.available_bytes_ = kRoom - 1;
   EXPECT_EQ(Opened(*files_, 0).Backing(), std::nullopt);
-  world_.available_bytes_ = kSize + kSize / 8;
+  world_.available_bytes_ = kRoom;
   EXPECT_EQ(Opened(*files_, 0).Backing(), std::nullopt) << "as those who have it open";
   world_.Hold();
   Opened fits(*files_, 1);
@@ -190,7 +204,7 @@ TEST_F(DecodedFilesTest, AClosedFileIsDecidedAnew) {
   Make();
   world_.available_bytes_ = 0;
   EXPECT_EQ(Opened(*files_, 0).Backing(), std::nullopt);
-  world_.available_bytes_ = 100 * kSize;
+  world_.available_bytes_ = kRoom;
   EXPECT_EQ(Opened(*files_, 0).Backing(), std::nullopt);
   files_->Close(0);
   files_->Close(0);
@@ -199,14 +213,69 @@ TEST_F(DecodedFilesTest, AClosedFileIsDecidedAnew) {
 
 TEST_F(DecodedFilesTest, WhatCannotBeDecodedIsLeftToReads) {
   Make();
-  world_.decoding_fails_ = true;
+  world_.decoding_error_ = ErrorCode::kIo;
   EXPECT_EQ(Opened(*files_, 0).Backing(), std::nullopt);
   EXPECT_EQ(files_->bytes(), 0u);
   files_->Close(0);
-  world_.decoding_fails_ = false;
+  world_.decoding_error_ = ErrorCode::kCancelled;
   EXPECT_TRUE(Opened(*files_, 0).Backing());
   world_.has_no_memory_files_ = true;
   EXPECT_EQ(Opened(*files_, 1).Backing(), std::nullopt);
+}
+
+TEST_F(DecodedFilesTest, WhatIsCorruptIsNotTriedAgain) {
+  Make();
+  world_.decoding_error_ = ErrorCode::kCorrupt;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(Opened(*files_, 0).Backing(), std::nullopt);
+    files_->Close(0);
+  }
+  EXPECT_EQ(world_.decodes_, 1u);
+}
+
+TEST_F(DecodedFilesTest, ADecodeEndsWhenOthersHaveTakenItsMemory) {
+  Make();
+  world_.others_take_memory_ = true;
+  EXPECT_EQ(Opened(*files_, 0).Backing(), std::nullopt);
+  files_->Close(0);
+  world_.others_take_memory_ = false;
+  world_.available_bytes_ = kRoom;
+  EXPECT_TRUE(Opened(*files_, 0).Backing()) << "nothing of the promise is left over";
+}
+
+TEST_F(DecodedFilesTest, SmallFilesDoNotWaitForOthers) {
+  Make(kLong, kSize + 1);
+  world_.Hold();
+  Opened large(*files_, 0);
+  Opened small(*files_, 1);
+  EXPECT_TRUE(small.IsAnswered());
+  EXPECT_EQ(small.Backing(), std::nullopt);
+  world_.Go();
+  EXPECT_TRUE(large.Backing());
+  files_->Close(1);
+  EXPECT_TRUE(Opened(*files_, 1).Backing()) << "nothing else is being decoded now";
+}
+
+TEST_F(DecodedFilesTest, AFileOpenedAgainWhileItIsGivenUpIsDecoded) {
+  Make();
+  world_.Hold();
+  Opened first(*files_, 0);
+  EXPECT_TRUE(Soon([&] { return world_.decodes_ == 1; }));
+  files_->DontWait(0);
+  files_->Close(0);
+  Opened second(*files_, 0);
+  world_.Go();
+  EXPECT_TRUE(second.Backing());
+  EXPECT_EQ(files_->bytes(), kSize);
+}
+
+TEST_F(DecodedFilesTest, WhatIsUnusedIsKeptWhenItWouldNotBeEnough) {
+  Make();
+  ASSERT_TRUE(Opened(*files_, 0).Backing());
+  files_->Close(0);
+  world_.available_bytes_ = 0;
+  EXPECT_EQ(Opened(*files_, 1).Backing(), std::nullopt);
+  EXPECT_EQ(files_->bytes(), kSize);
 }
 
 TEST_F(DecodedFilesTest, AnInterruptAnswersAllWhoWait) {
@@ -283,18 +352,13 @@ TEST_F(DecodedFilesTest, ShortMemoryTakesWhatIsUnusedAtOnce) {
 }
 
 TEST_F(DecodedFilesTest, AFileThatDoesNotFitTakesThePlaceOfAnUnusedOne) {
-  Make();
-  ASSERT_TRUE(Opened(*files_, 0).Backing());
-  files_->Close(0);
-  bool is_asked_again = false;
   DecodedFiles::Actions actions = world_.Actions();
-  actions.available_bytes = [&]() -> std::optional<uint64_t> {
-    return std::exchange(is_asked_again, true) ? 2 * kSize : 0;
-  };
-  files_ = std::make_unique<DecodedFiles>(4, actions, kLong);
-  EXPECT_TRUE(Opened(*files_, 1).Backing());
+  actions.available_bytes = [this] { return std::optional<uint64_t>(kRoom - kSize * world_.backing_count()); };
+  files_ = std::make_unique<DecodedFiles>(4, actions, Options(kLong));
+  ASSERT_TRUE(Opened(*files_, 1).Backing());
+  EXPECT_EQ(Opened(*files_, 2).Backing(), std::nullopt) << "the other is in use";
+  files_->Close(2);
   files_->Close(1);
-  is_asked_again = false;
   EXPECT_TRUE(Opened(*files_, 2).Backing());
   EXPECT_EQ(files_->bytes(), kSize);
 }

@@ -61,6 +61,16 @@ TEST_F(MemoryLimitTest, AvailableIsWhatTheGroupLeavesPageCacheNotCounted) {
   EXPECT_EQ(AvailableMemoryBytes(places_), 0u);
 }
 
+TEST_F(MemoryLimitTest, AvailableIsWhatAKernelThatKeepsItsPromisesMayStillPromise) {
+  Put("proc/meminfo", "MemAvailable:    1000 kB\nCommitLimit:     900 kB\nCommitted_AS:    700 kB\n");
+  Put("proc/sys/vm/overcommit_memory", "1\n");
+  EXPECT_EQ(AvailableMemoryBytes(places_), 1'024'000u);
+  Put("proc/sys/vm/overcommit_memory", "2\n");
+  EXPECT_EQ(AvailableMemoryBytes(places_), 200u * 1024);
+  Put("proc/meminfo", "MemAvailable:    1000 kB\nCommitLimit:     900 kB\nCommitted_AS:    950 kB\n");
+  EXPECT_EQ(AvailableMemoryBytes(places_), 0u);
+}
+
 TEST_F(MemoryLimitTest, StallsOfTheGroupAreTakenWhereTheKernelKeepsThem) {
   Put("proc/self/cgroup", "0::/model\n");
   EXPECT_EQ(MemoryStallMicroseconds(places_), std::nullopt);

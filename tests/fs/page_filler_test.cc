@@ -36,6 +36,14 @@ class PageFillerTest : public testing::Test {
   // What is filled after the read, once nothing happens any more.
   static uint64_t FilledAfter(PageFiller& filler, uint64_t inode, uint64_t offset) {
     filler.OnSmallRead(inode, offset);
+    return FilledAtLast(filler);
+  }
+  // The same of a large read.
+  static uint64_t FilledAfter(PageFiller& filler, uint64_t inode, PageFiller::Range range) {
+    filler.OnLargeRead(inode, range);
+    return FilledAtLast(filler);
+  }
+  static uint64_t FilledAtLast(const PageFiller& filler) {
     uint64_t before = 0;
     for (int quiet = 0; quiet < 10; ++quiet) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -77,6 +85,28 @@ TEST_F(PageFillerTest, BackwardsToo) {
   EXPECT_EQ(FilledAfter(filler, 1, 16 * kSegment), 5 + 7 * kSegment);
   EXPECT_EQ(FilledAfter(filler, 1, 12 * kSegment), 5 + 15 * kSegment);
   EXPECT_EQ(FilledAfter(filler, 1, 4 * kSegment), kFileBytes);
+}
+
+TEST_F(PageFillerTest, LargeReadsInARowBackwardsFillMoreAndMoreBeforeThem) {
+  PageFiller filler(TestMount());
+  EXPECT_EQ(FilledAfter(filler, 1, {18 * kSegment, 19 * kSegment}), 0u);
+  EXPECT_EQ(FilledAfter(filler, 1, {17 * kSegment, 18 * kSegment}), 0u);
+  EXPECT_EQ(FilledAfter(filler, 1, {16 * kSegment, 17 * kSegment}), kSegment);
+  EXPECT_EQ(FilledAfter(filler, 1, {15 * kSegment, 16 * kSegment}), kSegment) << "asked for by the filler itself";
+  EXPECT_EQ(FilledAfter(filler, 1, {14 * kSegment, 15 * kSegment}), 3 * kSegment);
+  EXPECT_EQ(FilledAfter(filler, 1, {11 * kSegment, 12 * kSegment}), 7 * kSegment);
+  EXPECT_EQ(FilledAfter(filler, 1, {6 * kSegment, 7 * kSegment}), 13 * kSegment) << "up to the beginning";
+}
+
+TEST_F(PageFillerTest, LargeReadsForwardsOrElsewhereFillNothing) {
+  PageFiller filler(TestMount());
+  for (uint64_t at = 0; at < 20; ++at) {
+    EXPECT_EQ(FilledAfter(filler, 1, {at * kSegment, (at + 1) * kSegment}), 0u);
+  }
+  for (uint64_t at : {19, 17, 15, 13, 11}) {
+    EXPECT_EQ(FilledAfter(filler, 1, {at * kSegment, at * kSegment + 4 * 4096}), 0u);
+    EXPECT_EQ(FilledAfter(filler, 2, {at * kSegment, (at + 1) * kSegment}), 0u);
+  }
 }
 
 TEST_F(PageFillerTest, NothingIsFilledWhilePaused) {
