@@ -63,14 +63,14 @@ void DecodedFiles::Open(size_t index, Answer answer, const std::function<bool()>
   std::unique_lock lock(mutex_);
   File& file = files_[index];
   if (file.handles == 0) ChooseLocked(index);
-  const bool waits = file.shows_memory && file.state != State::kDecoded;
-  if (waits) file.waiting.push_back(std::move(answer));
-  ++file.handles;
-  if (!waits) {
+  if (!file.shows_memory || file.state == State::kDecoded) {
+    ++file.handles;
     const std::optional<BackingId> backing = file.shows_memory ? std::optional(file.backing) : std::nullopt;
     lock.unlock();
     return answer(backing);
   }
+  file.waiting.push_back(std::move(answer));
+  ++file.handles;
   const bool gives_up = wants_no_wait();
   lock.unlock();
   if (gives_up) return DontWait(index);
@@ -214,26 +214,30 @@ void DecodedFiles::DecodeNext(std::unique_lock<std::mutex>& lock) {
   lock.lock();
   is_decoding_ = false;
   promised_bytes_ -= progress.promised_bytes;
-  const ErrorCode failure = memory ? ErrorCode::kCancelled : memory.error().code;
-  if (!memory && failure == ErrorCode::kCancelled && !file.waiting.empty() && !stopping_) {
-    return QueueLocked(index);  // opened again since it was given up
-  }
-  const std::optional<BackingId> backing = memory ? std::optional(memory->backing) : std::nullopt;
-  file.state = memory ? State::kDecoded : State::kPlain;
-  if (memory) {
-    file.memory = std::move(memory->file);
-    file.backing = memory->backing;
-    file.unused_since = Clock::now();
-    decoded_bytes_ += actions_.size_of(index);
-  } else {
-    file.shows_memory = false;
-    file.is_corrupt = failure == ErrorCode::kCorrupt;
-  }
+  const bool is_given_up = !memory && memory.error().code == ErrorCode::kCancelled;
+  if (is_given_up && !file.waiting.empty() && !stopping_) return QueueLocked(index);  // opened again since
   const std::vector<Answer> answers = std::exchange(file.waiting, {});
+  const std::optional<BackingId> backing = memory ? std::optional(memory->backing) : std::nullopt;
+  if (memory) {
+    KeepLocked(index, std::move(*memory));
+  } else {
+    file.state = State::kPlain;
+    file.shows_memory = false;
+    file.is_corrupt = memory.error().code == ErrorCode::kCorrupt;
+  }
   lock.unlock();
-  if (failure != ErrorCode::kCancelled) spdlog::warn("{}; left to ordinary reads", memory.error().message);
+  if (!memory && !is_given_up) spdlog::warn("{}; left to ordinary reads", memory.error().message);
   for (const Answer& answer : answers) answer(backing);
   lock.lock();
+}
+
+void DecodedFiles::KeepLocked(size_t index, Memory memory) {
+  File& file = files_[index];
+  file.state = State::kDecoded;
+  file.memory = std::move(memory.file);
+  file.backing = memory.backing;
+  file.unused_since = Clock::now();
+  decoded_bytes_ += actions_.size_of(index);
 }
 
 Result<DecodedFiles::Memory> DecodedFiles::Decode(size_t index, Progress& progress) try {

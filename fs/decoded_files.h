@@ -108,6 +108,7 @@ class DecodedFiles {
   void QueueLocked(size_t file);
   void Work();
   void DecodeNext(std::unique_lock<std::mutex>& lock);
+  void KeepLocked(size_t file, Memory memory);
   Result<Memory> Decode(size_t file, Progress& progress);
   Status GoOn(size_t file, Progress& progress, uint64_t decoded_bytes);
   std::vector<size_t> UnusedLocked() const;

@@ -13,11 +13,13 @@ namespace entrofs::fs {
 namespace {
 
 constexpr size_t kMaxQueued = 4;
-// Steps to the piece before that make a reader one who goes backwards, and how much it may leave out.
-constexpr uint64_t kBackwardSteps = 2;
-constexpr uint64_t kBackwardSlackBytes = 64 << 10;
+// Steps in one direction that make a reader of larger pieces one who goes on so, and how much it may leave out.
+constexpr uint64_t kStepsOfARun = 2;
+constexpr uint64_t kSlackBytes = 64 << 10;
+// With so much the kernel by itself is faster.
+constexpr uint64_t kEnoughReadAheadBytes = 512 << 10;
+constexpr uint64_t kMaxAheadBytes = 8 << 20;
 constexpr uint64_t kBackwardPieceBytes = 1 << 20;
-constexpr uint64_t kMaxBackwardBytes = 16 << 20;
 // An open file keeps the mount busy, so it is closed once its readers pause.
 constexpr std::chrono::milliseconds kKeepOpen(20);
 
@@ -71,16 +73,38 @@ void PageFiller::OnLargeRead(uint64_t inode, Range range) {
   {
     std::lock_guard lock(mutex_);
     if (IsRecent(inode, range.begin)) return;  // asked for by this object
-    const bool goes_on = inode == backward_.inode && range.begin < backward_.range.begin &&
-                         range.end + kBackwardSlackBytes >= backward_.range.begin;
-    backward_steps_ = goes_on ? backward_steps_ + 1 : 0;
-    backward_ = {inode, range, true};
-    if (backward_steps_ < kBackwardSteps || range.begin == 0) return;
-    const uint64_t size = (range.end - range.begin) << std::min<uint64_t>(backward_steps_ - kBackwardSteps, 8);
-    backward_.range = {range.begin - std::min({range.begin, size, kMaxBackwardBytes}), range.begin};
-    Queue(backward_);
+    Follow(inode, range);
+    const Range ahead = RangeAhead();
+    if (ahead.begin == ahead.end) return;
+    const bool backward = run_.direction == Direction::kBackward;
+    Queue({inode, ahead, backward});
+    run_.range = ahead;  // where the reader will ask again
   }
   wake_.notify_one();
+}
+
+// Notes a read and how it goes on from the one before.
+void PageFiller::Follow(uint64_t inode, Range range) {
+  const Range before = run_.range;
+  Direction direction = Direction::kNone;
+  if (inode == run_.inode && range.begin < before.begin && range.end + kSlackBytes >= before.begin) {
+    direction = Direction::kBackward;
+  } else if (inode == run_.inode && range.end > before.end && range.begin <= before.end + kSlackBytes) {
+    direction = Direction::kForward;
+  }
+  const bool goes_on = direction != Direction::kNone && (direction == run_.direction || run_.steps == 0);
+  run_ = {inode, range, direction, goes_on ? run_.steps + 1 : 0};
+}
+
+// What comes next on the run's way, twice as much with each step; nothing where the kernel sees to it.
+PageFiller::Range PageFiller::RangeAhead() const {
+  const Range read = run_.range;
+  const bool forward = run_.direction == Direction::kForward;
+  if (run_.steps < kStepsOfARun || (forward && mount_.read_ahead_bytes >= kEnoughReadAheadBytes)) return {};
+  const uint64_t size = (read.end - read.begin) << std::min<uint64_t>(run_.steps - kStepsOfARun, 16);
+  const uint64_t most = std::min(size, kMaxAheadBytes);
+  if (forward) return {read.end, std::min(read.end + most, mount_.size_of(run_.inode))};
+  return {read.begin - std::min(read.begin, most), read.begin};
 }
 
 void PageFiller::Queue(const Job& job) {

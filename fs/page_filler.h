@@ -16,8 +16,8 @@ namespace entrofs::fs {
 // while: at the second piece of a segment, which had to be decoded anyway, has the kernel read all of it and, while
 // they go on to its neighbours, more and more of what follows. Readers that jump far every time are left alone.
 //
-// For readers of larger pieces that go through a file from its end to its beginning, as memcpy(3) does for every other
-// destination: the kernel never reads ahead of those, so it is made to.
+// For readers of larger pieces that go through a file in one direction: where the kernel reads ahead of them little, as
+// for ordinary users, or not at all, as backwards (memcpy(3) goes backwards for some destinations), it is made to.
 //
 // Its thread reads through the mount as any other program would, and to the kernel it is one: it has a descriptor table
 // of its own, without /dev/fuse. So whatever it waits for ends when the other threads of the daemon end, even by
@@ -76,7 +76,17 @@ class PageFiller {
     bool operator==(const Place&) const = default;
   };
 
+  // What a reader of larger pieces was given last, and what was read ahead of it.
+  struct Run {
+    uint64_t inode = 0;
+    Range range;
+    Direction direction = Direction::kNone;
+    uint64_t steps = 0;  // in that direction, in a row
+  };
+
   bool IsRecent(uint64_t inode, uint64_t offset) const;
+  void Follow(uint64_t inode, Range range);
+  Range RangeAhead() const;
   void Queue(const Job& job);
   bool WasReadBefore(Place place);
   Direction DirectionTo(uint64_t inode, Range segment) const;
@@ -94,8 +104,7 @@ class PageFiller {
   size_t next_read_once_ = 0;
   Job last_;
   uint64_t window_bytes_ = 0;
-  Job backward_;                 // what a reader of larger pieces was given last, with what was read ahead of it
-  uint64_t backward_steps_ = 0;  // to the piece before, in a row
+  Run run_;
   bool stopping_ = false;
   std::atomic<bool> paused_{false};
   std::atomic<uint64_t> filled_bytes_{0};

@@ -98,15 +98,31 @@ TEST_F(PageFillerTest, LargeReadsInARowBackwardsFillMoreAndMoreBeforeThem) {
   EXPECT_EQ(FilledAfter(filler, 1, {6 * kSegment, 7 * kSegment}), 13 * kSegment) << "up to the beginning";
 }
 
-TEST_F(PageFillerTest, LargeReadsForwardsOrElsewhereFillNothing) {
+TEST_F(PageFillerTest, LargeReadsForwardsDoSoWhereTheKernelReadsAheadLittle) {
   PageFiller filler(TestMount());
-  for (uint64_t at = 0; at < 20; ++at) {
-    EXPECT_EQ(FilledAfter(filler, 1, {at * kSegment, (at + 1) * kSegment}), 0u);
+  EXPECT_EQ(FilledAfter(filler, 1, {0, kSegment}), 0u);
+  EXPECT_EQ(FilledAfter(filler, 1, {kSegment, 2 * kSegment}), 0u);
+  EXPECT_EQ(FilledAfter(filler, 1, {2 * kSegment, 3 * kSegment}), kSegment);
+  EXPECT_EQ(FilledAfter(filler, 1, {4 * kSegment, 5 * kSegment}), 3 * kSegment);
+  EXPECT_EQ(FilledAfter(filler, 1, {7 * kSegment, 8 * kSegment}), 7 * kSegment);
+  EXPECT_EQ(FilledAfter(filler, 1, {12 * kSegment, 13 * kSegment}), 14 * kSegment + 5) << "up to the end";
+}
+
+TEST_F(PageFillerTest, LargeReadsForwardsAreLeftToAKernelThatReadsAheadFar) {
+  PageFiller::Mount mount = TestMount();
+  mount.read_ahead_bytes = 2 << 20;
+  PageFiller filler(mount);
+  for (uint64_t at = 0; at < 20; ++at) filler.OnLargeRead(1, {at * kSegment, (at + 1) * kSegment});
+  EXPECT_EQ(FilledAtLast(filler), 0u);
+}
+
+TEST_F(PageFillerTest, LargeReadsHereAndThereFillNothing) {
+  PageFiller filler(TestMount());
+  for (uint64_t at : {19, 3, 15, 1, 11, 13, 5}) {
+    filler.OnLargeRead(1, {at * kSegment, at * kSegment + 8 * 4096});
+    filler.OnLargeRead(2, {at * kSegment, at * kSegment + 8 * 4096});
   }
-  for (uint64_t at : {19, 17, 15, 13, 11}) {
-    EXPECT_EQ(FilledAfter(filler, 1, {at * kSegment, at * kSegment + 4 * 4096}), 0u);
-    EXPECT_EQ(FilledAfter(filler, 2, {at * kSegment, (at + 1) * kSegment}), 0u);
-  }
+  EXPECT_EQ(FilledAtLast(filler), 0u);
 }
 
 TEST_F(PageFillerTest, NothingIsFilledWhilePaused) {
