@@ -10,7 +10,8 @@
 
 namespace entrofs::bench {
 
-// What one way of reading gave with one server, cold (a fresh mount) or warm (the same for the third time): one entry per round.
+// What one way of reading gave with one server, cold (a fresh mount) or warm (the same for the third time): one entry
+// per round.
 struct MountSeries {
   std::string test;
   std::string system;

@@ -22,9 +22,9 @@ Status ServeFuse(FuseContext& context, const Announce& announce);
 // `announce` was called may mean that this machine cannot do it; nothing is mounted then.
 Status ServeMemory(FuseContext& context, const Announce& announce);
 
-// As ServeFuse, but the mount point shows an EROFS over that FUSE mount, which lies in a plain folder. Sets context.folder
-// and context.image. An error before `announce` was called may mean that this machine cannot do it; nothing is mounted
-// then.
+// As ServeFuse, but the mount point shows an EROFS over that FUSE mount, which lies in a plain folder. Sets
+// context.folder and context.image. An error before `announce` was called may mean that this machine cannot do it;
+// nothing is mounted then.
 Status ServeErofs(FuseContext& context, const Announce& announce);
 
 }  // namespace entrofs::fs

@@ -122,7 +122,7 @@ TEST_F(FileMappingTest, DroppedBytesLeaveThePageCacheAlthoughTheyWereViewed) {
   struct statfs system;
   ASSERT_EQ(::statfs(path_.c_str(), &system), 0);
   if (system.f_type == TMPFS_MAGIC)
-    GTEST_SKIP() << "the temporary folder is in memory (tmpfs): set TMPDIR to a folder on a disk";
+    GTEST_SKIP() << "needs a temporary folder on a disk, this one is in memory (tmpfs): set TMPDIR";
   ASSERT_EQ(::fsync(fd_), 0);
   auto file = OpenMapped(path_);
   ASSERT_TRUE(file.ok());

@@ -23,7 +23,7 @@ using testing::HasSubstr;
 using testing_support::TemporaryFolder;
 
 constexpr double kPatienceSeconds = 120;
-constexpr char kCannotMount[] = "may not mount: run as root where /dev/fuse can be opened";
+constexpr char kCannotMount[] = "needs root and /dev/fuse, to mount";
 
 bool CanMount() {
   const int fd = ::open("/dev/fuse", O_RDWR | O_CLOEXEC);

@@ -122,7 +122,8 @@ TEST_F(PageFillerTest, LargeReadsHereAndThereFillNothing) {
     filler.OnLargeRead(1, {at * kSegment, at * kSegment + 8 * 4096});
     filler.OnLargeRead(2, {at * kSegment, at * kSegment + 8 * 4096});
   }
-  EXPECT_EQ(FilledAtLast(filler), 0u);
+  for (uint64_t at = 0; at < 20; ++at) filler.OnLargeRead(1 + at % 2, {at * kSegment, (at + 1) * kSegment});
+  EXPECT_EQ(FilledAtLast(filler), 0u) << "neighbours, but of two files";
 }
 
 TEST_F(PageFillerTest, NothingIsFilledWhilePaused) {

@@ -25,7 +25,7 @@ inline constexpr bool kUnderThreadSanitizer = false;
 inline constexpr bool kMeasuresMemory = !kUnderAddressSanitizer && !kUnderThreadSanitizer;
 
 // Why a test of memory is skipped there.
-inline constexpr char kNeedsPlainBuild[] = "sanitizers take memory of their own: run in a build without them";
+inline constexpr char kNeedsPlainBuild[] = "needs a build without sanitizers, which take memory of their own";
 
 }  // namespace entrofs::testing_support
 
