@@ -1,3 +1,3 @@
 #include "packer/cli/cli.h"
 
-int main(int argc, char** argv) { return entrofs::packer::RunProgram(argc, argv); }
+int main(int argc, char** argv) { return entrofs::packer::cli::RunProgram(argc, argv); }

@@ -3,13 +3,13 @@
 #include "base/thread_pool.h"
 #include "base/units.h"
 #include "packer/cli/command.h"
-#include "packer/extract.h"
-#include "packer/report.h"
-#include "packer/summary.h"
-#include "packer/text_table.h"
-#include "packer/verify.h"
+#include "packer/read/extract.h"
+#include "packer/read/verify.h"
+#include "packer/report/report.h"
+#include "packer/report/summary.h"
+#include "packer/report/text_table.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::cli {
 namespace {
 
 using archive::ArchiveReader;
@@ -21,28 +21,29 @@ uint64_t VirtualBytes(const ArchiveReader& reader) {
 }
 
 Status Inspect(const std::string& path, bool json, const Streams& streams) {
-  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<ArchiveReader> reader, OpenArchive(path));
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<ArchiveReader> reader, read::OpenArchive(path));
   ENTROFS_ASSIGN_OR_RETURN(std::string text, reader->ReadReport());
-  Result<Report> report = ParseReport(text);
+  Result<report::Report> report = report::ParseReport(text);
   if (!report) return std::move(report.error()).WithContext(path);
   const uint64_t virtual_bytes = VirtualBytes(*reader);
   if (json) {
-    streams.out << InspectJson(*report, virtual_bytes, reader->archive_bytes()) << "\n";
+    streams.out << report::InspectJson(*report, virtual_bytes, reader->archive_bytes()) << "\n";
     return OkStatus();
   }
   streams.out << path << ": " << FormatBytes(virtual_bytes) << " in " << reader->index().files.size() << " files, "
               << FormatBytes(reader->archive_bytes()) << " stored; quantization " << archive::Printable(report->quant)
               << ", codec " << archive::Printable(report->codec) << ", tables per "
               << archive::Printable(report->tables) << ", segments of " << report->segment_bytes / 1024 << " KiB\n\n";
-  PrintTensors(*report, streams.out);
+  report::PrintTensors(*report, streams.out);
   streams.out << "\n";
-  PrintSummary(*report, reader->archive_bytes(), streams.out);
+  report::PrintSummary(*report, reader->archive_bytes(), streams.out);
   return OkStatus();
 }
 
 Status List(const std::string& path, const Streams& streams) {
-  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<ArchiveReader> reader, OpenArchive(path));
-  TextTable table({TextTable::Align::kRight, TextTable::Align::kLeft, TextTable::Align::kLeft});
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<ArchiveReader> reader, read::OpenArchive(path));
+  report::TextTable table(
+      {report::TextTable::Align::kRight, report::TextTable::Align::kLeft, report::TextTable::Align::kLeft});
   table.AddRow({"bytes", "XXH3-128", "file"});
   for (const archive::VirtualFile& file : reader->index().files) {
     table.AddRow({std::to_string(file.size_bytes), ToHex(file.hash), archive::Printable(file.path)});
@@ -61,16 +62,16 @@ struct VerifyOptions {
 };
 
 Status Verify(const VerifyOptions& options, const Streams& streams) {
-  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<ArchiveReader> reader, OpenArchive(options.path));
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<ArchiveReader> reader, read::OpenArchive(options.path));
   std::vector<std::string> problems;
   auto note = [&](const std::string& text) { problems.push_back(text); };
   {
     ThreadPool pool(ThreadCount(options.threads));
-    std::unique_ptr<Progress> progress = MakeProgress(streams);
+    std::unique_ptr<read::Progress> progress = MakeProgress(streams);
     if (options.source.empty()) {
-      FindProblems(*reader, pool, *progress, note);
+      read::FindProblems(*reader, pool, *progress, note);
     } else {
-      ENTROFS_ASSIGN_OR_RETURN(size_t count, FindDifferences(*reader, options.source, pool, *progress, note));
+      ENTROFS_ASSIGN_OR_RETURN(size_t count, read::FindDifferences(*reader, options.source, pool, *progress, note));
       (void)count;
     }
   }
@@ -136,12 +137,12 @@ int RunExtract(const std::vector<std::string>& args, const Streams& streams) {
   app.footer("example:\n  entro-pack extract model.entro ./model\n");
   if (std::optional<int> code = ParseArguments(app, args, streams)) return *code;
   auto run = [&]() -> Status {
-    ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<ArchiveReader> reader, OpenArchive(path));
+    ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<ArchiveReader> reader, read::OpenArchive(path));
     ThreadPool pool(ThreadCount(threads));
-    std::unique_ptr<Progress> progress = MakeProgress(streams);
-    return Extract(*reader, target, pool, *progress);
+    std::unique_ptr<read::Progress> progress = MakeProgress(streams);
+    return read::Extract(*reader, target, pool, *progress);
   };
   return Finish(run(), streams);
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::cli

@@ -4,20 +4,20 @@
 #include "base/thread_pool.h"
 #include "base/units.h"
 #include "packer/cli/command.h"
-#include "packer/fitted_tree.h"
-#include "packer/pack.h"
+#include "packer/pack/pack.h"
+#include "packer/quantize/fitted_tree.h"
+#include "packer/report/summary.h"
+#include "packer/report/text_table.h"
 #include "packer/source/checkpoint.h"
-#include "packer/summary.h"
-#include "packer/text_table.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::cli {
 namespace {
 
 struct CreateOptions {
   std::string source;
   std::string output;
   std::string quant = "none";
-  std::string layout = "compressed-tensors";
+  std::string form = "compressed-tensors";
   uint32_t group_size = 128;
   bool symmetric = false;
   double bits_per_weight = 0;
@@ -49,11 +49,7 @@ constexpr const char* kFooter =
     "  entro-pack create ./model -o model.entro --target edge          for a Raspberry Pi or a Jetson\n"
     "  entro-pack create adapter.safetensors -o adapter.entro --json\n";
 
-void Describe(CLI::App& app, CreateOptions& options) {
-  app.add_option("SRC", options.source, "Checkpoint directory, or .safetensors or .gguf file")->required();
-  app.add_option("-o,--output", options.output,
-                 "The archive to write (default: SRC's name with .entro, in this folder)")
-      ->type_name("FILE");
+void DescribeQuantization(CLI::App& app, CreateOptions& options) {
   CLI::Option* quant =
       app.add_option("--quant", options.quant,
                      "none: lossless. Or how to quantize the weights of linear layers, in the forms of\n"
@@ -75,7 +71,7 @@ void Describe(CLI::App& app, CreateOptions& options) {
   app.add_flag("--trellis", options.trellis,
                "With --bits-per-weight 1 to 5, or --size: round along a trellis, for 1.25 dB less error at\n"
                "the same size. Packing takes several times as long, decoding 1.2 to 1.3 times");
-  app.add_option("--layout", options.layout,
+  app.add_option("--layout", options.form,
                  "Whose conventions quantized files follow: compressed-tensors (transformers, vLLM), mlx, or\n"
                  "gptq (symmetric schemes only)")
       ->check(CLI::IsMember({"compressed-tensors", "mlx", "gptq"}));
@@ -97,6 +93,9 @@ void Describe(CLI::App& app, CreateOptions& options) {
       ->type_name("PATTERN")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void DescribeCoding(CLI::App& app, CreateOptions& options) {
   app.add_option("--codec", options.codec,
                  "auto: the smallest, see --target; tans, huffman, stored: this one where it gains")
       ->check(CLI::IsMember({"auto", "tans", "huffman", "stored"}));
@@ -115,6 +114,15 @@ void Describe(CLI::App& app, CreateOptions& options) {
                "Read the archive back before it gets its name (default), or do not");
   app.add_flag("--json", options.json, "Print the summary as JSON, as inspect --json does");
   app.add_option("--report", options.report, "Keep what --json prints in this file")->type_name("FILE");
+}
+
+void Describe(CLI::App& app, CreateOptions& options) {
+  app.add_option("SRC", options.source, "Checkpoint directory, or .safetensors or .gguf file")->required();
+  app.add_option("-o,--output", options.output,
+                 "The archive to write (default: SRC's name with .entro, in this folder)")
+      ->type_name("FILE");
+  DescribeQuantization(app, options);
+  DescribeCoding(app, options);
   app.footer(kFooter);
 }
 
@@ -171,13 +179,13 @@ Status CheckQuantization(const CreateOptions& options) {
   return OkStatus();
 }
 
-Result<OutputTree> BuildTree(const Checkpoint& checkpoint, const CreateOptions& options, const PackOptions& pack,
-                             ThreadPool& pool) {
+Result<tree::OutputTree> BuildTree(const source::Checkpoint& checkpoint, const CreateOptions& options,
+                                   const pack::PackOptions& pack, ThreadPool& pool) {
   std::optional<quantize::Scheme> scheme = quantize::ParseScheme(SchemeName(options));
-  if (!scheme) return LosslessTree(checkpoint);
+  if (!scheme) return tree::LosslessTree(checkpoint);
   quantize::Options quantization;
   quantization.scheme = *scheme;
-  quantization.runtime = *quantize::ParseRuntime(options.layout);
+  quantization.runtime = *quantize::ParseRuntime(options.form);
   quantization.group_size = options.group_size;
   quantization.symmetric = options.symmetric;
   quantization.trellis = options.trellis;
@@ -187,32 +195,32 @@ Result<OutputTree> BuildTree(const Checkpoint& checkpoint, const CreateOptions& 
     ENTROFS_ASSIGN_OR_RETURN(quantization.archive_bytes, ParseBytes(options.size));
   }
   if (!options.calibration.empty()) {
-    ENTROFS_ASSIGN_OR_RETURN(quantization.calibration, quantize::Calibration::Open(options.calibration));
+    ENTROFS_ASSIGN_OR_RETURN(quantization.calibration, quantize::arithmetic::Calibration::Open(options.calibration));
   }
   quantization.include = options.include;
   quantization.exclude = options.exclude;
-  return FittedTree(checkpoint, quantization, pack, pool);
+  return quantize::FittedTree(checkpoint, quantization, pack, pool);
 }
 
-void PrintResult(const CreateOptions& options, const Checkpoint& checkpoint, const OutputTree& tree,
-                 const PackResult& result, double seconds, std::ostream& out) {
+void PrintResult(const CreateOptions& options, const source::Checkpoint& checkpoint, const tree::OutputTree& tree,
+                 const pack::PackResult& result, double seconds, std::ostream& out) {
   const uint64_t source_bytes = checkpoint.size_bytes();
   const double share =
       static_cast<double>(result.archive_bytes) / static_cast<double>(std::max<uint64_t>(1, source_bytes));
   out << options.output << ": " << FormatBytes(source_bytes) << " in " << checkpoint.files.size()
       << (checkpoint.files.size() == 1 ? " file -> " : " files -> ") << FormatBytes(result.archive_bytes) << " ("
-      << Decimal(100 * share, 1) << " %";
+      << report::Decimal(100 * share, 1) << " %";
   if (tree.size_bytes() != source_bytes) out << "; mounted, it shows " << FormatBytes(tree.size_bytes());
-  out << ") in " << Decimal(seconds, 1) << " s, " << FormatRate(source_bytes, seconds) << "\n\n";
-  PrintSummary(result.report, result.archive_bytes, out);
+  out << ") in " << report::Decimal(seconds, 1) << " s, " << FormatRate(source_bytes, seconds) << "\n\n";
+  report::PrintSummary(result.report, result.archive_bytes, out);
 }
 
 Status Create(const CreateOptions& options, const Streams& streams) {
-  PackOptions pack;
+  pack::PackOptions pack;
   if (options.target == "edge" && options.codec != "auto") {
     return Usage("--target edge: chooses codecs, and --codec " + options.codec + " leaves no choice");
   }
-  pack.codec = *ParseCodecChoice(options.target == "edge" ? "auto-edge" : options.codec);
+  pack.codec = *pack::ParseCodecChoice(options.target == "edge" ? "auto-edge" : options.codec);
   pack.one_table_per_archive = options.tables == "archive";
   pack.verify = options.verify;
   pack.quant = SchemeName(options);
@@ -221,17 +229,17 @@ Status Create(const CreateOptions& options, const Streams& streams) {
   ENTROFS_RETURN_IF_ERROR(CheckOutputPlace(options));
   const auto start = std::chrono::steady_clock::now();
   ThreadPool pool(ThreadCount(options.threads));
-  ENTROFS_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.source));
-  ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, BuildTree(checkpoint, options, pack, pool));
+  ENTROFS_ASSIGN_OR_RETURN(source::Checkpoint checkpoint, source::OpenCheckpoint(options.source));
+  ENTROFS_ASSIGN_OR_RETURN(tree::OutputTree tree, BuildTree(checkpoint, options, pack, pool));
   PrintWarnings(streams, tree.warnings);
   PrintWarnings(streams, tree.loading_warnings);
-  Result<PackResult> result = [&] {
-    std::unique_ptr<Progress> progress = MakeProgress(streams);
-    return Pack(tree, options.output, pack, pool, *progress);
+  Result<pack::PackResult> result = [&] {
+    std::unique_ptr<read::Progress> progress = MakeProgress(streams);
+    return pack::Pack(tree, options.output, pack, pool, *progress);
   }();
   if (!result) return result.error();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const std::string json = InspectJson(result->report, tree.size_bytes(), result->archive_bytes) + "\n";
+  const std::string json = report::InspectJson(result->report, tree.size_bytes(), result->archive_bytes) + "\n";
   if (!options.report.empty()) ENTROFS_RETURN_IF_ERROR(WriteTextFile(options.report, json));
   if (options.json) {
     streams.out << json;
@@ -253,4 +261,4 @@ int RunCreate(const std::vector<std::string>& args, const Streams& streams) {
   return status ? kOk : Fail(streams, status.error());
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::cli

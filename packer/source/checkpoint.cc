@@ -5,7 +5,7 @@
 
 #include "archive/paths.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 namespace {
 
 namespace stdfs = std::filesystem;
@@ -131,4 +131,4 @@ Result<Checkpoint> OpenCheckpoint(const std::string& source) {
   return checkpoint;
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

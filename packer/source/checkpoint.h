@@ -10,7 +10,7 @@
 #include "packer/source/safetensors.h"
 #include "packer/source/source_file.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 
 struct CheckpointFile {
   std::string path;  // relative to the checkpoint, '/' between parts
@@ -38,4 +38,4 @@ Result<Checkpoint> ListCheckpoint(const std::string& source);
 // (a later version, say) is a file like any other, with a warning: nothing but its size depends on the header.
 Result<Checkpoint> OpenCheckpoint(const std::string& source);
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 
 Result<std::shared_ptr<const RandomAccessFile>> OpenFiles::Get(const std::string& path) {
   std::lock_guard lock(mutex_);
@@ -51,4 +51,4 @@ Status SourceFile::CheckUnchanged() const {
   return Error{ErrorCode::kIo, path_ + ": was changed while it was read"};
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

@@ -1,0 +1,141 @@
+#include "packer/source/checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "tests/support/sample_checkpoint.h"
+#include "tests/support/temporary_folder.h"
+
+namespace entrofs::packer::source {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing_support::SafetensorsFile;
+using testing_support::TemporaryFolder;
+using testing_support::WriteFile;
+
+std::vector<std::string> PathsOf(const Checkpoint& checkpoint) {
+  std::vector<std::string> paths;
+  for (const CheckpointFile& file : checkpoint.files) paths.push_back(file.path);
+  return paths;
+}
+
+TEST(ListCheckpoint, WalksToTheBottomAndKeepsEmptyDirectories) {
+  TemporaryFolder folder;
+  WriteFile(folder.Path("b/c/deep.txt"), "x");
+  WriteFile(folder.Path("a.json"), "{}");
+  WriteFile(folder.Path(".hidden"), "");
+  std::filesystem::create_directories(folder.Path("b/empty/inner"));
+  Result<Checkpoint> checkpoint = ListCheckpoint(folder.path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.error().message;
+  EXPECT_THAT(PathsOf(*checkpoint), ElementsAre(".hidden", "a.json", "b/c/deep.txt"));
+  EXPECT_THAT(checkpoint->directories, ElementsAre("b/empty/inner"));
+  EXPECT_EQ(checkpoint->size_bytes(), 3u);
+}
+
+TEST(ListCheckpoint, FollowsLinksToFiles) {
+  TemporaryFolder folder;
+  WriteFile(folder.Path("blobs/123"), "content");
+  std::filesystem::create_directories(folder.Path("snapshot"));
+  std::filesystem::create_symlink("../blobs/123", folder.Path("snapshot/file.json"));
+  Result<Checkpoint> checkpoint = ListCheckpoint(folder.Path("snapshot"));
+  ASSERT_TRUE(checkpoint.ok());
+  ASSERT_THAT(PathsOf(*checkpoint), ElementsAre("file.json"));
+  EXPECT_EQ(checkpoint->files[0].file->size(), 7u);
+}
+
+std::string ListingError(const std::string& path) {
+  Result<Checkpoint> checkpoint = ListCheckpoint(path);
+  return checkpoint ? "" : checkpoint.error().message;
+}
+
+TEST(ListCheckpoint, RefusesWhatAnArchiveCannotHoldByName) {
+  TemporaryFolder folder;
+  std::filesystem::create_symlink("nowhere", folder.Path("dangling"));
+  EXPECT_THAT(ListingError(folder.path()), HasSubstr("dangling: is a link that leads nowhere"));
+  std::filesystem::remove(folder.Path("dangling"));
+
+  TemporaryFolder elsewhere;
+  std::filesystem::create_symlink(elsewhere.path(), folder.Path("link"));
+  EXPECT_THAT(ListingError(folder.path()), HasSubstr("link: is a link to a directory"));
+  std::filesystem::remove(folder.Path("link"));
+
+  ASSERT_EQ(::mkfifo(folder.Path("pipe").c_str(), 0600), 0);
+  EXPECT_THAT(ListingError(folder.path()), HasSubstr("pipe: is not a file or directory"));
+  std::filesystem::remove(folder.Path("pipe"));
+
+  WriteFile(folder.Path("line\nbreak"), "");
+  EXPECT_THAT(ListingError(folder.path()), HasSubstr("cannot hold a file of this name"));
+  EXPECT_THAT(ListingError(folder.Path("missing")), HasSubstr("No such file"));
+}
+
+TEST(ListCheckpoint, SeesALinkThatPointsToItselfAsAnError) {
+  TemporaryFolder folder;
+  std::filesystem::create_symlink("loop", folder.Path("loop"));
+  EXPECT_THAT(ListingError(folder.path()), HasSubstr("loop"));
+}
+
+TEST(OpenCheckpoint, ReadsHeadersOfSafetensorsFilesOnly) {
+  TemporaryFolder folder;
+  WriteFile(folder.Path("sub/model.safetensors"), SafetensorsFile({{"t", Dtype::kU8, {3}, "abc"}}));
+  WriteFile(folder.Path("other.bin"), "not a header");
+  Result<Checkpoint> checkpoint = OpenCheckpoint(folder.path());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.error().message;
+  EXPECT_FALSE(checkpoint->files[0].header.has_value());
+  ASSERT_TRUE(checkpoint->files[1].header.has_value());
+  EXPECT_EQ(checkpoint->files[1].header->tensors[0].name, "t");
+}
+
+TEST(OpenCheckpoint, OfASafetensorsFileHoldsItAlone) {
+  TemporaryFolder folder;
+  WriteFile(folder.Path("a.safetensors"), SafetensorsFile({}));
+  WriteFile(folder.Path("b.txt"), "");
+  Result<Checkpoint> checkpoint = OpenCheckpoint(folder.Path("a.safetensors"));
+  ASSERT_TRUE(checkpoint.ok());
+  EXPECT_THAT(PathsOf(*checkpoint), ElementsAre("a.safetensors"));
+  EXPECT_THAT(OpenCheckpoint(folder.Path("b.txt")).error().message,
+              HasSubstr("neither a directory nor a .safetensors"));
+}
+
+TEST(OpenCheckpoint, NamesFileAndTensorThatAreBroken) {
+  TemporaryFolder folder;
+  std::string content = SafetensorsFile({{"layer.weight", Dtype::kU8, {3}, "abc"}});
+  WriteFile(folder.Path("bad.safetensors"), content.substr(0, content.size() - 1));
+  std::string message = OpenCheckpoint(folder.path()).error().message;
+  EXPECT_THAT(message, HasSubstr("bad.safetensors"));
+  EXPECT_THAT(message, HasSubstr("layer.weight"));
+}
+
+TEST(SourceFile, NoticesThatItWasReplaced) {
+  TemporaryFolder folder;
+  WriteFile(folder.Path("f"), "before");
+  Result<Checkpoint> checkpoint = ListCheckpoint(folder.path());
+  ASSERT_TRUE(checkpoint.ok());
+  const SourceFile& file = *checkpoint->files[0].file;
+  EXPECT_TRUE(file.CheckUnchanged().ok());
+  WriteFile(folder.Path("f"), "longer than before");
+  EXPECT_THAT(file.CheckUnchanged().error().message, HasSubstr("was changed"));
+  uint8_t byte;
+  EXPECT_FALSE(file.ReadAt(0, {&byte, 1}).ok());
+}
+
+TEST(SourceFile, ManyFilesNeedFewDescriptors) {
+  TemporaryFolder folder;
+  for (int i = 0; i < 300; ++i) WriteFile(folder.Path("f" + std::to_string(i)), std::to_string(i));
+  Result<Checkpoint> checkpoint = ListCheckpoint(folder.path());
+  ASSERT_TRUE(checkpoint.ok());
+  for (const CheckpointFile& file : checkpoint->files) {
+    std::vector<uint8_t> content(file.file->size());
+    ASSERT_TRUE(file.file->ReadAt(0, content).ok());
+    EXPECT_EQ("f" + std::string(content.begin(), content.end()), file.path);
+  }
+  size_t open = static_cast<size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}));
+  EXPECT_LT(open, 120u);
+}
+
+}  // namespace
+}  // namespace entrofs::packer::source
