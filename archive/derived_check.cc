@@ -101,7 +101,8 @@ class Checker {
       return Wrong("has an impossible shape");
     }
     const uint64_t needed = m.code_form == CodeForm::kU4 ? (m.columns - 1) / 2 + 1 : m.columns;
-    if (m.row_bytes < needed || !HasBytes(m.codes, Product(m.rows, m.row_bytes))) {
+    if (m.row_bytes < needed || m.row_bytes - needed > kMaxRowPaddingBytes ||
+        !HasBytes(m.codes, Product(m.rows, m.row_bytes))) {
       return Wrong("does not fit its codes");
     }
     if (!HasBytes(m.scales, ScalesBytes())) {

@@ -13,6 +13,8 @@ namespace entrofs::archive {
 // In place of an extent number where there is none.
 inline constexpr uint32_t kNoExtent = 0xffffffff;
 inline constexpr uint64_t kMaxLiteralBytes = 4096;
+// Bytes of a row of codes beyond those that its codes need, at most: else a few numbers could need any number of bytes.
+inline constexpr uint64_t kMaxRowPaddingBytes = 7;
 inline constexpr size_t kMaxViewNameBytes = 64;
 inline constexpr size_t kMaxViews = 64;
 

@@ -15,10 +15,25 @@ using archive::CodeMatrix;
 using archive::DerivedExtent;
 using archive::Function;
 
-// What DeriveFrom makes at once.
-constexpr size_t kPieceBytes = 512 << 10;
+constexpr uint64_t kMaxPieceBytes = 4 << 20;
+// Bytes that end in another row than they begin may need all parameters of a row, so these must not be too many.
+constexpr uint64_t kMaxColumnsAcrossRows = 1 << 20;
+
+// Bytes of a row of the output; 0 without rows.
+uint64_t RowBytes(const DerivedExtent& derived) {
+  const CodeMatrix& m = derived.matrix;
+  if (derived.function == Function::kDequantize) return m.columns * archive::FloatBytes(derived.output);
+  if (derived.function != Function::kInterleave) return 0;
+  return m.columns / archive::kBlockCodes * archive::BlockBytes(derived.block_type);
+}
 
 }  // namespace
+
+uint64_t PieceBytes(const DerivedExtent& derived, uint64_t offset_bytes, uint64_t length_bytes) {
+  const uint64_t most = std::min(length_bytes, kMaxPieceBytes), row_bytes = RowBytes(derived);
+  if (row_bytes == 0 || derived.matrix.columns <= kMaxColumnsAcrossRows) return most;
+  return std::min(most, row_bytes - offset_bytes % row_bytes);
+}
 
 std::vector<InputRange> InputsOf(const DerivedExtent& derived, uint64_t offset_bytes, uint64_t length_bytes) {
   switch (derived.function) {
@@ -62,7 +77,7 @@ Status DeriveFrom(const DerivedExtent& derived, uint64_t offset_bytes, const Rea
   std::vector<std::vector<uint8_t>> buffers;
   std::vector<ByteSpan> inputs;
   while (!out.empty()) {
-    const MutableByteSpan piece = out.first(std::min(out.size(), kPieceBytes));
+    const MutableByteSpan piece = out.first(PieceBytes(derived, offset_bytes, out.size()));
     const std::vector<InputRange> ranges = InputsOf(derived, offset_bytes, piece.size());
     buffers.resize(ranges.size());
     inputs.clear();

@@ -31,6 +31,10 @@ std::vector<InputRange> InputsOf(const archive::DerivedExtent& derived, uint64_t
 void Derive(const archive::DerivedExtent& derived, uint64_t offset_bytes, std::span<const ByteSpan> inputs,
             MutableByteSpan out);
 
+// How many of the bytes [offset, offset + length) to derive at once, so that the inputs are of no more than some MiB:
+// less than `length` where rows are very long, or it is.
+uint64_t PieceBytes(const archive::DerivedExtent& derived, uint64_t offset_bytes, uint64_t length_bytes);
+
 // The same for whoever has the inputs in another place than an archive (a packer that computes the hash of a view):
 // calls read(extent, offset, out) for them, with extents as in InputRange. Memory stays bounded whatever out.size() is.
 // The first error of `read`; kInvalidArgument for a range that is not inside the extent.
