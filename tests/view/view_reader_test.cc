@@ -1,0 +1,3 @@
+#include "view/view_reader.h"
+
+#include <gtest/gtest.h>
