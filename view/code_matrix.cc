@@ -70,30 +70,27 @@ std::vector<InputRange> MatrixInputs(const CodeMatrix& matrix, const ElementRang
 Parameters::Parameters(const CodeMatrix& matrix, std::span<const InputRange> ranges, std::span<const ByteSpan> inputs)
     : matrix_(matrix), ranges_(ranges), inputs_(inputs), scale_columns_(matrix.ScaleColumns()) {}
 
-const uint8_t* Parameters::ScaleAt(uint64_t row, uint64_t column) const {
-  return inputs_[1].data() + (Number(row, column) * archive::FloatBytes(matrix_.scale_type) - ranges_[1].offset_bytes);
+const uint8_t* Parameters::ScaleAt(const Place& place) const {
+  return inputs_[1].data() + (place.number * archive::FloatBytes(matrix_.scale_type) - ranges_[1].offset_bytes);
 }
 
-const uint8_t* Parameters::MinimumAt(uint64_t row, uint64_t column) const {
-  return inputs_[2].data() + (Number(row, column) * archive::FloatBytes(matrix_.scale_type) - ranges_[2].offset_bytes);
+const uint8_t* Parameters::MinimumAt(const Place& place) const {
+  return inputs_[2].data() + (place.number * archive::FloatBytes(matrix_.scale_type) - ranges_[2].offset_bytes);
 }
 
-uint32_t Parameters::ScaleBits(uint64_t row, uint64_t column) const {
-  return WidenToF32(matrix_.scale_type, ScaleAt(row, column));
-}
+uint32_t Parameters::ScaleBits(const Place& place) const { return WidenToF32(matrix_.scale_type, ScaleAt(place)); }
 
-int32_t Parameters::ZeroAt(uint64_t row, uint64_t column) const {
+int32_t Parameters::ZeroAt(const Place& place) const {
   if (matrix_.zero_form == ZeroForm::kConstant) return matrix_.zero;
   const uint8_t* zeros = inputs_[2].data();
   const uint64_t begin = ranges_[2].offset_bytes;
   if (matrix_.zero_form == ZeroForm::kBytes) {
-    const uint8_t byte = zeros[Number(row, column) - begin];
+    const uint8_t byte = zeros[place.number - begin];
     return matrix_.code_form == archive::CodeForm::kI8 ? static_cast<int8_t>(byte) : byte;
   }
   const uint64_t rows_per_word = RowsPerWord(matrix_.zero_form);
-  const uint64_t scale_row = row / matrix_.rows_per_scale;
-  const uint64_t word = scale_row / rows_per_word * scale_columns_ + column / matrix_.columns_per_scale;
-  const uint64_t within = scale_row % rows_per_word;
+  const uint64_t word = place.row / rows_per_word * scale_columns_ + place.column;
+  const uint64_t within = place.row % rows_per_word;
   const uint8_t* at = zeros + (word * kWordBytes - begin);
   if (matrix_.zero_form == ZeroForm::kU8DownRows) return at[within];
   return within % 2 == 0 ? at[within / 2] & 15 : at[within / 2] >> 4;

@@ -35,20 +35,27 @@ class Parameters {
   const uint8_t* CodeAt(uint64_t row, uint64_t column) const {
     return inputs_[0].data() + (row * matrix_.row_bytes + CodeBytes(matrix_, column) - 1 - ranges_[0].offset_bytes);
   }
+  // The scale that a number has, its row among the scales and its column there.
+  struct Place {
+    uint64_t row, column, number;
+  };
+  Place PlaceOf(uint64_t row, uint64_t column) const {
+    const uint64_t scale_row = row / matrix_.rows_per_scale, scale_column = column / matrix_.columns_per_scale;
+    return {scale_row, scale_column, scale_row * scale_columns_ + scale_column};
+  }
+  // The next scale of the same row.
+  static Place Next(const Place& place) { return {place.row, place.column + 1, place.number + 1}; }
+
   // Widened to a float32's bits.
-  uint32_t ScaleBits(uint64_t row, uint64_t column) const;
+  uint32_t ScaleBits(const Place& place) const;
   // As stored.
-  const uint8_t* ScaleAt(uint64_t row, uint64_t column) const;
-  const uint8_t* MinimumAt(uint64_t row, uint64_t column) const;
-  int32_t ZeroAt(uint64_t row, uint64_t column) const;
+  const uint8_t* ScaleAt(const Place& place) const;
+  const uint8_t* MinimumAt(const Place& place) const;
+  int32_t ZeroAt(const Place& place) const;
   double ColumnScale(uint64_t column) const;
   bool has_column_scales() const { return matrix_.column_scales != archive::kNoExtent; }
 
  private:
-  uint64_t Number(uint64_t row, uint64_t column) const {
-    return row / matrix_.rows_per_scale * scale_columns_ + column / matrix_.columns_per_scale;
-  }
-
   const archive::CodeMatrix& matrix_;
   const std::span<const InputRange> ranges_;
   const std::span<const ByteSpan> inputs_;

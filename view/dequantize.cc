@@ -28,32 +28,46 @@ FloatFormat FormatOf(FloatType type) {
 class Dequantizer {
  public:
   Dequantizer(const DerivedExtent& derived, std::span<const InputRange> ranges, std::span<const ByteSpan> inputs)
-      : matrix_(derived.matrix), output_(derived.output), parameters_(derived.matrix, ranges, inputs) {}
+      : matrix_(derived.matrix),
+        output_(derived.output),
+        parameters_(derived.matrix, ranges, inputs),
+        call_(static_cast<unsigned>(derived.matrix.code_form), static_cast<unsigned>(derived.output)) {}
 
   // Writes `count` whole numbers from element `first` on to `out`.
   void Write(uint64_t first, uint64_t count, uint8_t* out) const {
     uint64_t row = first / matrix_.columns, column = first % matrix_.columns;
     while (count > 0) {
-      const uint64_t in_scale = matrix_.columns_per_scale - column % matrix_.columns_per_scale;
-      const uint64_t take = std::min({count, matrix_.columns - column, in_scale});
-      WriteRun(row, column, take, out);
-      out += take * archive::FloatBytes(output_);
-      count -= take;
-      column += take;
-      if (column == matrix_.columns) {
-        column = 0;
-        ++row;
-      }
+      const uint64_t in_row = std::min(count, matrix_.columns - column);
+      WriteRow(row, column, in_row, out);
+      out += in_row * archive::FloatBytes(output_);
+      count -= in_row;
+      column = 0;
+      ++row;
     }
   }
 
  private:
+  void WriteRow(uint64_t row, uint64_t column, uint64_t count, uint8_t* out) const {
+    Parameters::Place place = parameters_.PlaceOf(row, column);
+    uint64_t left_of_scale = (place.column + 1) * matrix_.columns_per_scale - column;
+    for (;;) {
+      const uint64_t take = std::min(count, left_of_scale);
+      WriteRun(row, column, take, place, out);
+      count -= take;
+      if (count == 0) return;
+      column += take;
+      out += take * archive::FloatBytes(output_);
+      place = Parameters::Next(place);
+      left_of_scale = matrix_.columns_per_scale;
+    }
+  }
+
   // Numbers that share a scale.
-  void WriteRun(uint64_t row, uint64_t column, uint64_t count, uint8_t* out) const {
+  void WriteRun(uint64_t row, uint64_t column, uint64_t count, const Parameters::Place& place, uint8_t* out) const {
     Run run = {.codes = parameters_.CodeAt(row, column),
                .count = count,
-               .zero = parameters_.ZeroAt(row, column),
-               .scale = parameters_.ScaleBits(row, column),
+               .zero = parameters_.ZeroAt(place),
+               .scale = parameters_.ScaleBits(place),
                .is_long = matrix_.scale_type == FloatType::kF32,
                .output = out};
     if (parameters_.has_column_scales()) {
@@ -61,22 +75,18 @@ class Dequantizer {
         WriteScaledTwice(row, column + i, run, out + i * archive::FloatBytes(output_));
       return;
     }
-    if (matrix_.code_form != CodeForm::kU4 || column % 2 == 0) return Call(run);
+    if (matrix_.code_form != CodeForm::kU4 || column % 2 == 0) return call_(run);
     // Kernels begin with a low half.
     const uint8_t code = *run.codes >> 4;
     Run single = run;
     single.codes = &code;
     single.count = 1;
-    Call(single);
+    call_(single);
     if (count == 1) return;
     run.codes += 1;
     run.count -= 1;
     run.output += archive::FloatBytes(output_);
-    Call(run);
-  }
-
-  void Call(const Run& run) const {
-    DequantizeRun(static_cast<unsigned>(matrix_.code_form), static_cast<unsigned>(output_), run);
+    call_(run);
   }
 
   void WriteScaledTwice(uint64_t row, uint64_t column, const Run& run, uint8_t* out) const {
@@ -92,6 +102,7 @@ class Dequantizer {
   const CodeMatrix& matrix_;
   const FloatType output_;
   const Parameters parameters_;
+  const DequantizeCall call_;
 };
 
 }  // namespace

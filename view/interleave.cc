@@ -31,7 +31,8 @@ std::array<uint8_t, kBlockCodes> CodesOf(const Parameters& parameters, CodeForm 
 void WriteBlock(const DerivedExtent& derived, const Parameters& parameters, uint64_t row, uint64_t column,
                 uint8_t* out) {
   const CodeForm form = derived.matrix.code_form;
-  std::memcpy(out, parameters.ScaleAt(row, column), kF16Bytes);
+  const Parameters::Place place = parameters.PlaceOf(row, column);
+  std::memcpy(out, parameters.ScaleAt(place), kF16Bytes);
   out += kF16Bytes;
   if (derived.block_type == BlockType::kQ8_0) {
     std::memcpy(out, parameters.CodeAt(row, column), kBlockCodes);
@@ -41,7 +42,7 @@ void WriteBlock(const DerivedExtent& derived, const Parameters& parameters, uint
     return;
   }
   if (derived.block_type == BlockType::kQ4_1) {
-    std::memcpy(out, parameters.MinimumAt(row, column), kF16Bytes);
+    std::memcpy(out, parameters.MinimumAt(place), kF16Bytes);
     out += kF16Bytes;
   }
   const std::array<uint8_t, kBlockCodes> codes = CodesOf(parameters, form, row, column);

@@ -1,4 +1,5 @@
-// Sixteen codes at a time: widened, multiplied in binary32, rounded by integer arithmetic.
+// Sixteen codes at a time: widened, multiplied in binary32, rounded by integer arithmetic. Results of two bytes of long
+// runs are looked up instead.
 
 #include <immintrin.h>
 
@@ -89,8 +90,91 @@ void Loop(const Run& run) {
 }
 
 template <Form form, Output output>
-void Dequantize(const Run& run) {
+void Compute(const Run& run) {
   run.is_long ? Loop<form, output, true>(run) : Loop<form, output, false>(run);
+}
+
+// Above this many codes, looking results up pays for making the table of them.
+constexpr size_t kLongRun = 768;
+constexpr size_t kLongRunOfHalves = 128;
+
+// The low and the high bytes of the results of all 256 codes, in order.
+struct Table {
+  __m512i low[4], high[4];
+};
+
+template <Form form, Output output>
+Table MakeTable(const Run& run) {
+  alignas(64) uint8_t codes[256], values[512];
+  for (unsigned i = 0; i < 256; ++i) codes[i] = static_cast<uint8_t>(i);
+  Compute<form, output>({codes, 256, run.zero, run.scale, run.is_long, values});
+  Table table;
+  for (unsigned i = 0; i < 4; ++i) {
+    const __m512i first = _mm512_load_si512(values + 128 * i), second = _mm512_load_si512(values + 128 * i + 64);
+    table.low[i] =
+        _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(first)), _mm512_cvtepi16_epi8(second), 1);
+    table.high[i] = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(_mm512_srli_epi16(first, 8))),
+                                       _mm512_cvtepi16_epi8(_mm512_srli_epi16(second, 8)), 1);
+  }
+  return table;
+}
+
+__m512i LookUp(const __m512i* plane, __m512i codes) {
+  const __m512i below = _mm512_permutex2var_epi8(plane[0], codes, plane[1]);
+  const __m512i above = _mm512_permutex2var_epi8(plane[2], codes, plane[3]);
+  return _mm512_mask_blend_epi8(_mm512_movepi8_mask(codes), below, above);
+}
+
+// Two bytes of output for each of 64 codes, whose groups of 8 are in the order 0 4 1 5 2 6 3 7.
+void StoreJoined(__m512i low, __m512i high, uint8_t* out) {
+  _mm512_storeu_si512(out, _mm512_unpacklo_epi8(low, high));
+  _mm512_storeu_si512(out + 64, _mm512_unpackhi_epi8(low, high));
+}
+
+template <Form form, Output output>
+void LookUpBytes(const Run& run) {
+  const Table table = MakeTable<form, output>(run);
+  const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
+  size_t i = 0;
+  for (; i + 64 <= run.count; i += 64) {
+    const __m512i codes = _mm512_permutexvar_epi64(order, _mm512_loadu_si512(run.codes + i));
+    StoreJoined(LookUp(table.low, codes), LookUp(table.high, codes), run.output + 2 * i);
+  }
+  if (i == run.count) return;
+  Compute<form, output>({run.codes + i, run.count - i, run.zero, run.scale, run.is_long, run.output + 2 * i});
+}
+
+template <Output output>
+void LookUpHalves(const Run& run) {
+  alignas(32) uint8_t codes[8], values[32];
+  for (unsigned i = 0; i < 8; ++i) codes[i] = static_cast<uint8_t>(0x10 + 0x22 * i);
+  Compute<kU4, output>({codes, 16, run.zero, run.scale, run.is_long, values});
+  const __m256i all = _mm256_load_si256(reinterpret_cast<const __m256i*>(values));
+  const __m512i low = _mm512_broadcast_i32x4(_mm256_cvtepi16_epi8(all));
+  const __m512i high = _mm512_broadcast_i32x4(_mm256_cvtepi16_epi8(_mm256_srli_epi16(all, 8)));
+  // 8 bytes to each 16, whose halves then take the other 8.
+  const __m512i order = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+  const __m512i mask = _mm512_set1_epi8(15);
+  size_t i = 0;
+  for (; i + 64 <= run.count; i += 64) {
+    const __m256i loaded = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(run.codes + i / 2));
+    const __m512i bytes = _mm512_permutexvar_epi64(order, _mm512_castsi256_si512(loaded));
+    const __m512i joined =
+        _mm512_unpacklo_epi8(_mm512_and_si512(bytes, mask), _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask));
+    const __m512i codes64 = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), joined);
+    StoreJoined(_mm512_shuffle_epi8(low, codes64), _mm512_shuffle_epi8(high, codes64), run.output + 2 * i);
+  }
+  if (i == run.count) return;
+  Compute<kU4, output>({run.codes + i / 2, run.count - i, run.zero, run.scale, run.is_long, run.output + 2 * i});
+}
+
+template <Form form, Output output>
+void Dequantize(const Run& run) {
+  if constexpr (output != kF32) {
+    if (form == kU4 && run.count >= kLongRunOfHalves) return LookUpHalves<output>(run);
+    if (form != kU4 && run.count >= kLongRun) return LookUpBytes<form, output>(run);
+  }
+  Compute<form, output>(run);
 }
 
 }  // namespace

@@ -12,40 +12,25 @@
 namespace entrofs::view {
 namespace {
 
-// Denormal numbers kept, rounding to nearest-even and no traps, until the end of its life.
-class DefaultArithmetic {
- public:
+// What a thread has set for floating-point arithmetic, and the default: denormal numbers kept, rounding to
+// nearest-even, no traps.
 #if defined(ENTROFS_X86_KERNELS)
-  DefaultArithmetic() : saved_(_mm_getcsr()) {
-    if ((saved_ & ~kFlags) != kDefault) _mm_setcsr(kDefault);
-  }
-  ~DefaultArithmetic() {
-    if ((saved_ & ~kFlags) != kDefault) _mm_setcsr(saved_);
-  }
-
- private:
-  static constexpr unsigned kFlags = 0x3f, kDefault = 0x1f80;
-  const unsigned saved_;
+constexpr uint64_t kDefaultArithmetic = 0x1f80;
+uint64_t GetArithmetic() { return _mm_getcsr() & ~0x3fu; }
+void SetArithmetic(uint64_t value) { _mm_setcsr(static_cast<unsigned>(value)); }
 #elif defined(ENTROFS_NEON_KERNELS)
-  DefaultArithmetic() {
-    __asm__ volatile("mrs %0, fpcr" : "=r"(saved_));
-    if (saved_ != 0) Set(0);
-  }
-  ~DefaultArithmetic() {
-    if (saved_ != 0) Set(saved_);
-  }
-
- private:
-  static void Set(uint64_t value) { __asm__ volatile("msr fpcr, %0" : : "r"(value)); }
-  uint64_t saved_;
+constexpr uint64_t kDefaultArithmetic = 0;
+uint64_t GetArithmetic() {
+  uint64_t value;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(value));
+  return value;
+}
+void SetArithmetic(uint64_t value) { __asm__ volatile("msr fpcr, %0" : : "r"(value)); }
 #else
-  DefaultArithmetic() {}
+constexpr uint64_t kDefaultArithmetic = 0;
+uint64_t GetArithmetic() { return kDefaultArithmetic; }
+void SetArithmetic(uint64_t) {}
 #endif
-
- public:
-  DefaultArithmetic(const DefaultArithmetic&) = delete;
-  DefaultArithmetic& operator=(const DefaultArithmetic&) = delete;
-};
 
 }  // namespace
 
@@ -62,11 +47,15 @@ const Kernels& Active() {
   return kScalarKernels;
 }
 
-void DequantizeRun(unsigned code_form, unsigned output, const Run& run) {
-  DefaultArithmetic arithmetic;
-  constexpr uint32_t kInfinity = 0x7f800000;
-  const bool is_finite = (run.scale & kInfinity) != kInfinity;
-  (is_finite ? Active() : kScalarKernels).dequantize[code_form][output](run);
+DequantizeCall::DequantizeCall(unsigned code_form, unsigned output)
+    : function_(Active().dequantize[code_form][output]),
+      for_no_numbers_(kScalarKernels.dequantize[code_form][output]),
+      saved_(GetArithmetic()) {
+  if (saved_ != kDefaultArithmetic) SetArithmetic(kDefaultArithmetic);
+}
+
+DequantizeCall::~DequantizeCall() {
+  if (saved_ != kDefaultArithmetic) SetArithmetic(saved_);
 }
 
 }  // namespace entrofs::view

@@ -36,14 +36,30 @@ struct Kernels {
 
 extern const Kernels kScalarKernels;  // the reference
 extern const Kernels kAvx2Kernels;    // needs AVX2, FMA, F16C
-extern const Kernels kAvx512Kernels;  // needs F, BW, DQ, VL
+extern const Kernels kAvx512Kernels;  // needs F, BW, DQ, VL, VBMI
 extern const Kernels kNeonKernels;    // every aarch64
 
 // The set that goes with the codec's (see codec::SelectKernels), or the scalar one where the CPU lacks something.
 const Kernels& Active();
 
-// Calls the function of the active set, with denormal numbers computed as IEEE 754 says and rounding to nearest-even
-// whatever the thread has set. Here the scale may be infinite or a NaN, too.
-void DequantizeRun(unsigned code_form, unsigned output, const Run& run);
+// Calls a function of the active set, with denormal numbers computed as IEEE 754 says and rounding to nearest-even
+// whatever the thread has set, which is set again at the end of this object's life. Of one thread.
+class DequantizeCall {
+ public:
+  DequantizeCall(unsigned code_form, unsigned output);
+  ~DequantizeCall();
+  DequantizeCall(const DequantizeCall&) = delete;
+  DequantizeCall& operator=(const DequantizeCall&) = delete;
+
+  // As DequantizeFunction; here the scale may be infinite or a NaN, too.
+  void operator()(const Run& run) const {
+    constexpr uint32_t kInfinity = 0x7f800000;
+    ((run.scale & kInfinity) != kInfinity ? function_ : for_no_numbers_)(run);
+  }
+
+ private:
+  const DequantizeFunction function_, for_no_numbers_;
+  uint64_t saved_ = 0;
+};
 
 }  // namespace entrofs::view
