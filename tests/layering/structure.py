@@ -11,6 +11,7 @@ ROWS = {
     "base": [],
     "codec": ["base"],
     "archive": ["base", "codec"],
+    "view": ["base", "codec", "archive"],
     "cache": ["base"],
     "packer/source": ["base", "codec", "archive"],
     "packer/tree": ["base", "codec", "packer/source"],
@@ -41,7 +42,7 @@ MAX_CLASS_LINES = 200
 MAX_FUNCTION_LINES = 60
 MAX_FILE_LINES = 400
 # Decoders and encoders for one kind of CPU: one idea each, and long.
-KERNEL_FOLDERS = ["codec/kernels"]
+KERNEL_FOLDERS = ["codec/kernels", "view/kernels"]
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
 NOT_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'', re.DOTALL)
