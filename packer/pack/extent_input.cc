@@ -47,7 +47,8 @@ void AppendLiteral(const tree::Literal& literal, std::vector<ExtentInput>& input
                       std::nullopt,
                       nullptr,
                       count == size ? literal.bytes : tree::SliceOf(literal.bytes, offset, count),
-                      {}});
+                      {},
+                      &literal});
   }
 }
 

@@ -18,6 +18,7 @@ struct ExtentInput {
   const source::GgmlType* blocks;      // as OutputTensor has it
   std::shared_ptr<const RandomAccessFile> bytes;
   std::vector<const tree::OutputTensor*> tensors;  // of the file the input was cut from
+  const tree::Literal* literal = nullptr;          // the same, where it is no tensors: all of it or a stretch
 };
 
 // Literals are cut so that each stretch is coded as fits it.

@@ -50,7 +50,8 @@ class RunBuilder {
   explicit RunBuilder(uint32_t segment_bytes) : segment_bytes_(segment_bytes) {}
 
   void Add(PlannedExtent planned) {
-    const bool is_small = planned.measurement && planned.input.bytes->size() < kSmallTensorBytes;
+    const bool is_small = planned.measurement && planned.input.bytes->size() < kSmallTensorBytes &&
+                          !planned.input.tensors.front()->stands_alone;
     if (!is_small) {
       Flush();
       planned_.push_back(std::move(planned));

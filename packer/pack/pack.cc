@@ -10,6 +10,7 @@
 #include "packer/pack/forecast.h"
 #include "packer/pack/measure.h"
 #include "packer/pack/report_builder.h"
+#include "packer/pack/view_writer.h"
 #include "packer/read/unfinished.h"
 #include "packer/read/verify.h"
 
@@ -66,6 +67,7 @@ class Packer {
       Status status = AddFile(file);
       if (!status) return std::move(status.error()).WithContext(file.path);
     }
+    if (!foretells_ && !tree_.views.empty()) ENTROFS_RETURN_IF_ERROR(AddViews(tree_, places_, writer_));
     PackResult result;
     result.report = report_.Finish();
     ENTROFS_ASSIGN_OR_RETURN(result.archive_bytes, writer_.Finish(report::ToJson(result.report), Verifier()));
@@ -83,7 +85,7 @@ class Packer {
   };
 
   Status AddFile(const tree::OutputFile& file) {
-    ENTROFS_RETURN_IF_ERROR(writer_.BeginFile(file.path, file.mode, file.mtime_ns));
+    if (file.is_shown) ENTROFS_RETURN_IF_ERROR(writer_.BeginFile(file.path, file.mode, file.mtime_ns));
     const std::vector<ExtentInput> inputs = CutIntoExtents(file);
     for (size_t first = 0; first < inputs.size(); first += kMaxPlannedExtents) {
       const size_t count = std::min(kMaxPlannedExtents, inputs.size() - first);
@@ -91,21 +93,21 @@ class Packer {
                                PlanExtents(std::span(inputs).subspan(first, count), options_.segment_bytes, pool_));
       if (!options_.one_table_per_archive) coder_.ShareTablesOf(planned);
       for (const PlannedExtent& extent : planned) {
-        ENTROFS_RETURN_IF_ERROR(AddPlanned(extent));
+        ENTROFS_RETURN_IF_ERROR(AddPlanned(extent, file.is_shown));
         progress_.Advance(extent.input.bytes->size());
       }
     }
     report_.EndFile(file);
     if (file.source) ENTROFS_RETURN_IF_ERROR(file.source->CheckUnchanged());
-    return writer_.EndFile();
+    return file.is_shown ? writer_.EndFile() : OkStatus();
   }
 
-  Status AddPlanned(const PlannedExtent& planned) {
+  Status AddPlanned(const PlannedExtent& planned, bool is_shown) {
     const ExtentInput& input = planned.input;
-    if (planned.measurement) return AddMeasured(input, *planned.measurement, *input.bytes);
+    if (planned.measurement) return AddMeasured(input, *planned.measurement, *input.bytes, is_shown);
     if (input.tensors.size() == 1 && input.tensors.front()->byte_counts) {
       const Measurement measurement = AsMeasured(*input.tensors.front());
-      if (!foretells_) return AddMeasured(input, measurement, *input.bytes);
+      if (!foretells_) return AddMeasured(input, measurement, *input.bytes, is_shown);
       const Forecast::Foretold foretold = forecast_.Add(input, measurement);
       report_.AddExtent(input, {foretold.codec, foretold.entropy_bits, foretold.stored_bytes, 0});
       return OkStatus();
@@ -115,16 +117,18 @@ class Packer {
       ENTROFS_ASSIGN_OR_RETURN(bytes, tree::InMemory(*bytes, pool_));
     }
     ENTROFS_ASSIGN_OR_RETURN(const Measurement measurement, coder_.Measured(input, *bytes, pool_));
-    return AddMeasured(input, measurement, *bytes);
+    return AddMeasured(input, measurement, *bytes, is_shown);
   }
 
   // `bytes` are the input's, perhaps nearer at hand.
-  Status AddMeasured(const ExtentInput& input, const Measurement& measurement, const RandomAccessFile& bytes) {
+  Status AddMeasured(const ExtentInput& input, const Measurement& measurement, const RandomAccessFile& bytes,
+                     bool is_shown) {
     auto source = [&bytes](uint64_t offset, MutableByteSpan out) { return bytes.ReadAt(offset, out); };
     ENTROFS_ASSIGN_OR_RETURN(const Written* twin, FindTwin(input, measurement.fingerprint));
     if (twin != nullptr) {
       report_.AddExtent(input, {twin->codec, twin->entropy_bits, 0, 0});
-      return writer_.AddSharedExtent(twin->extent, input.name, source);
+      ENTROFS_RETURN_IF_ERROR(places_.Note(input, twin->extent, writer_));
+      return is_shown ? writer_.AddSharedExtent(twin->extent, input.name, source) : OkStatus();
     }
     ENTROFS_ASSIGN_OR_RETURN(const Coding coding, coder_.Choose(input, measurement));
     ArchiveWriter::ExtentOptions extent_options{.name = input.name,
@@ -137,7 +141,9 @@ class Packer {
     for (const codec::PlaneEncoder& plane : coding.planes) {
       extent_options.tables.push_back(AddTable(plane, table_bytes));
     }
-    ENTROFS_ASSIGN_OR_RETURN(Extent extent, writer_.AddExtent(extent_options, source));
+    ENTROFS_ASSIGN_OR_RETURN(Extent extent, is_shown ? writer_.AddExtent(extent_options, source)
+                                                     : writer_.AddPoolExtent(extent_options, source));
+    ENTROFS_RETURN_IF_ERROR(places_.Note(input, extent, writer_));
     report_.AddExtent(input, {coding.CodecNames(), coding.entropy_bits, extent.stored_bytes, table_bytes});
     if (input.bytes->size() >= kLeastSharedBytes) {
       written_.emplace(measurement.fingerprint,
@@ -183,6 +189,7 @@ class Packer {
   ExtentCoder coder_;
   Forecast forecast_;
   ReportBuilder report_;
+  StoredPlaces places_;
   std::unordered_multimap<uint64_t, Written> written_;
   uint32_t table_count_ = 0;
 };

@@ -65,6 +65,9 @@ struct Options {
   // What is known of layers' inputs; may be null. kRate shares out bits by it and rounds with error feedback where it
   // has Hessians; for every scheme, output errors are measured where it knows the inputs.
   std::shared_ptr<const arithmetic::Calibration> calibration = nullptr;
+  // Whether the archive shows codes and scales in the form of `runtime`, with the values beside as the view `source`.
+  // Otherwise it shows the values alone.
+  bool packed_view = true;
   // Of kMlx every row is cut into groups of group_size, of kGptq those of kUint4Group.
   Runtime runtime = Runtime::kCompressedTensors;
 };

@@ -13,6 +13,7 @@
 #include "packer/quantize/archive_estimate.h"
 #include "packer/quantize/candidate.h"
 #include "packer/quantize/forms/form.h"
+#include "packer/quantize/forms/values.h"
 #include "packer/quantize/rate_plan.h"
 #include "packer/quantize/selection/eligibility.h"
 #include "packer/quantize/trellis_plan.h"
@@ -277,7 +278,7 @@ Result<Plan> Planner::State::Make(Precision precision, ThreadPool& pool) {
                                                           : FitRanges(options, candidates, pool));
   if (precision != Precision::kForetold) ENTROFS_RETURN_IF_ERROR(MeasureOutputErrors(candidates, pool));
 
-  for (const tree::OutputTensor& tensor : tensors) plan.tensors.push_back({{tensor}, std::nullopt});
+  for (const tree::OutputTensor& tensor : tensors) plan.tensors.push_back({{tensor}, std::nullopt, std::nullopt});
   for (Candidate& candidate : candidates) {
     if (!candidate.matrix) continue;
     plan.error += candidate.error;
@@ -287,7 +288,9 @@ Result<Plan> Planner::State::Make(Precision precision, ThreadPool& pool) {
     outputs.front().output_error = candidate.output_error;
     outputs.front().follows_trellis = candidate.follows_trellis;
     outputs.front().byte_counts = forms::ByteCountsOf(*candidate.form, *candidate.matrix, candidate.codes);
-    plan.tensors[candidate.index] = {std::move(outputs), candidate.form};
+    std::optional<tree::ViewPart> values =
+        forms::ValuesOf(*candidate.input, *candidate.form, *candidate.matrix, outputs);
+    plan.tensors[candidate.index] = {std::move(outputs), candidate.form, std::move(values)};
   }
   ENTROFS_RETURN_IF_ERROR(CheckNames(plan));
   return plan;

@@ -66,11 +66,10 @@ std::shared_ptr<const RandomAccessFile> SliceOf(std::shared_ptr<const RandomAcce
 
 Result<std::shared_ptr<const RandomAccessFile>> InMemory(const RandomAccessFile& bytes, ThreadPool& pool) {
   Buffer copy(bytes.size());
-  ENTROFS_RETURN_IF_ERROR(
-      ParallelForStatus(pool, (copy.size() + kChunkBytes - 1) / kChunkBytes, [&](size_t i) {
-        const uint64_t offset = i * kChunkBytes;
-        return bytes.ReadAt(offset, copy.span().subspan(offset, std::min<uint64_t>(kChunkBytes, copy.size() - offset)));
-      }));
+  ENTROFS_RETURN_IF_ERROR(ParallelForStatus(pool, (copy.size() + kChunkBytes - 1) / kChunkBytes, [&](size_t i) {
+    const uint64_t offset = i * kChunkBytes;
+    return bytes.ReadAt(offset, copy.span().subspan(offset, std::min<uint64_t>(kChunkBytes, copy.size() - offset)));
+  }));
   return std::shared_ptr<const RandomAccessFile>(std::make_shared<MemoryFile>(std::move(copy)));
 }
 

@@ -57,6 +57,8 @@ struct OutputTensor {
   // The bytes follow the path of codec::Layout::trellis, which begins anew every segment; those of small tensors come
   // back to where they began.
   bool follows_trellis = false;
+  // A view computes from the bytes, so they must have an extent to themselves.
+  bool stands_alone = false;
   // How often each value occurs in `bytes`, or in the plane of the trellis that they follow, where that was found out
   // on the way; null where it was not.
   std::shared_ptr<const codec::Histogram> byte_counts;

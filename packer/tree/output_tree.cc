@@ -71,7 +71,7 @@ void AppendGguf(const source::CheckpointFile& file, std::vector<FilePart>& parts
 }  // namespace
 
 OutputFile UnchangedFile(const source::CheckpointFile& file) {
-  OutputFile output{file.path, file.file->identity().mode & 0555u, file.file->identity().mtime_ns, {}, file.file};
+  OutputFile output{file.path, file.file->identity().mode & 0555u, file.file->identity().mtime_ns, {}, true, file.file};
   if (file.gguf) {
     AppendGguf(file, output.parts);
     return output;

@@ -8,6 +8,7 @@
 
 #include "packer/source/checkpoint.h"
 #include "packer/tree/output_tensor.h"
+#include "packer/tree/view_tree.h"
 
 namespace entrofs::packer::tree {
 
@@ -27,6 +28,9 @@ struct OutputFile {
   uint32_t mode = 0444;
   int64_t mtime_ns = 0;
   std::vector<FilePart> parts;
+  // False for what no file of the archive's own tree shows: `parts` are then stored for views, and the path only says
+  // in reports where they come from.
+  bool is_shown = true;
   // The input that the pieces were made from and that must not change meanwhile; null when there is none.
   std::shared_ptr<const source::SourceFile> source;
 
@@ -37,11 +41,15 @@ struct OutputFile {
 struct OutputTree {
   std::vector<OutputFile> files;  // by path
   std::vector<std::string> directories;
+  // What else the archive shows the parts of `files` as; nothing in most trees.
+  std::vector<ViewTree> views;
+  std::string name;                   // of the shown files as a view; empty where there is no other
+  std::string default_view;           // `name` or that of one of `views`; empty where there are none
   std::vector<std::string> warnings;  // for the user, one line each
   // The same about what programs that load the files may miss.
   std::vector<std::string> loading_warnings;
 
-  uint64_t size_bytes() const;
+  uint64_t size_bytes() const;  // of all parts of all files
 };
 
 // `file` unchanged: its tensors, if it is a safetensors file, and the bytes around them.

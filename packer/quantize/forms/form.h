@@ -9,6 +9,7 @@
 #include "codec/codec.h"
 #include "packer/quantize/arithmetic/matrix.h"
 #include "packer/tree/output_tensor.h"
+#include "packer/tree/view_tree.h"
 
 // How quantized matrices are written for the runtimes that read them.
 namespace entrofs::packer::quantize::forms {
@@ -33,6 +34,9 @@ struct TensorPlan {
   std::vector<tree::OutputTensor> outputs;
   // Set when the tensor was quantized.
   std::optional<Form> form;
+  // What shows the values that the outputs stand for in the input's place; none where a view cannot compute them, or
+  // nothing was quantized.
+  std::optional<tree::ViewPart> values;
 };
 
 // The tensors that stand in for `input` in a file of this form, the one with the weights first. Their scheme and
