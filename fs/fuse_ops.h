@@ -11,7 +11,7 @@
 #include "fs/fuse_api.h"
 #include "fs/image_file.h"
 #include "fs/memory_watch.h"
-#include "fs/mount.h"
+#include "fs/mount_options.h"
 #include "fs/page_filler.h"
 #include "fs/resident_file.h"
 #include "fs/virtual_fs.h"

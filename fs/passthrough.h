@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 #include "fs/fuse_api.h"
-#include "fs/mount.h"
+#include "fs/mount_options.h"
 
 // FUSE passthrough (Linux 6.9): the kernel reads a file of another file system in the place of one of ours. libfuse
 // knows of it from 3.17 on; here is what older ones lack.

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "fs/mount.h"
+#include "fs/mount_options.h"
 
 namespace entrofs::fs {
 
