@@ -78,23 +78,22 @@ std::unique_ptr<PageFiller> MakeFiller(const FuseContext& context) {
     return context.folder + "/" + context.files.index().files[node(inode)->file].path;
   };
   mount.segment_at = [&files](uint64_t inode, uint64_t offset) {
-    const VirtualFs::ByteRange range = files.SegmentAt(inode, offset);
-    return PageFiller::Range{range.begin, range.end};
+    return files.SegmentAt(inode, offset);
   };
   mount.size_of = [node](uint64_t inode) { return node(inode)->size_bytes; };
+  mount.is_paused = [&context] { return context.memory->is_short(); };
   mount.read_ahead_bytes = uint64_t{ReadAheadKb(context.options)} << 10;
   return std::make_unique<PageFiller>(std::move(mount));
 }
 
-// Keeps the cache within what the machine can spare. `filler` may be null.
-std::unique_ptr<MemoryWatch> WatchMemory(VirtualFs& files, PageFiller* filler, const MountOptions& options) {
+// Keeps the cache within what the machine can spare.
+std::unique_ptr<MemoryWatch> WatchMemory(VirtualFs& files, const MountOptions& options) {
   const MemoryBudget budget(options.cache_bytes, MemoryLimitBytes());
   files.SetCacheBudget(budget.bytes());
   return std::make_unique<MemoryWatch>(
       budget, [] { return MemoryStallMicroseconds(); },
-      [&files, filler](uint64_t budget_bytes, bool is_short) {
+      [&files](uint64_t budget_bytes, bool is_short) {
         files.SetCacheBudget(budget_bytes);
-        if (filler != nullptr) filler->Pause(is_short);
         if (is_short) ::malloc_trim(0);
       });
 }
@@ -152,11 +151,11 @@ Status Serve(std::unique_ptr<archive::ArchiveReader> reader, const MountOptions&
                                                                  .threads = options.threads,
                                                                  .drop_archive_pages = options.drop_archive_pages}));
   FuseContext context = MakeContext(*files, options, access);
+  const std::unique_ptr<MemoryWatch> memory = WatchMemory(*files, options);
+  context.memory = memory.get();
   const std::unique_ptr<PageFiller> filler = MakeFiller(context);
-  const std::unique_ptr<MemoryWatch> memory = WatchMemory(*files, filler.get(), options);
   blocked.reset();
   context.filler = filler.get();
-  context.memory = memory.get();
   context.resident_archive = resident;
   return ServeByEngine(context, announce);
 }
