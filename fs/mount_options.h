@@ -34,6 +34,9 @@ enum class ArchiveMemory {
   kLocked,  // and is never swapped
 };
 
+// How far the kernel reads ahead of a FUSE mount that nobody has asked otherwise for.
+inline constexpr uint32_t kFuseReadAheadKb = 2048;
+
 struct MountOptions {
   std::string archive_path;
   std::string mount_point;
