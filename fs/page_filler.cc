@@ -13,12 +13,12 @@ namespace entrofs::fs {
 namespace {
 
 constexpr size_t kMaxQueued = 4;
-// How much a reader of larger parts may leave out.
+// How much a run of larger reads may leave out.
 constexpr uint64_t kSlackBytes = 64 << 10;
 // With so much the kernel by itself is faster.
 constexpr uint64_t kEnoughReadAheadBytes = 512 << 10;
 constexpr uint64_t kMaxAheadBytes = 8 << 20;
-constexpr uint64_t kBackwardPieceBytes = 1 << 20;
+constexpr uint64_t kBackwardStepBytes = 1 << 20;
 // An open file keeps the mount busy, so it is closed once its readers pause.
 constexpr std::chrono::milliseconds kKeepOpen(20);
 
@@ -150,7 +150,7 @@ void PageFiller::Work() {
   }
 }
 
-// In pieces of the kernel's read-ahead, beginning where the reader is.
+// In steps of the kernel's read-ahead, beginning where the reader is.
 void PageFiller::Fill(const Job& job, Opened& file) {
   if (!file.file.ok() || file.inode != job.inode) {
     constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
@@ -158,8 +158,8 @@ void PageFiller::Fill(const Job& job, Opened& file) {
     file = {job.inode, FileDescriptor(::open(mount_.path_of(job.inode).c_str(), kFlags))};
   }
   if (!file.file.ok()) return;
-  // The kernel reads each piece from its beginning, and those who go backwards want its end first.
-  const uint64_t most = job.backward ? kBackwardPieceBytes : mount_.read_ahead_bytes;
+  // The kernel reads each step from its beginning, and those who go backwards want its end first.
+  const uint64_t most = job.backward ? kBackwardStepBytes : mount_.read_ahead_bytes;
   const uint64_t step = std::max<uint64_t>(std::min(mount_.read_ahead_bytes, most), 4096);
   for (uint64_t done = 0, all = job.bytes.size(); done < all;) {
     const uint64_t size = std::min(step, all - done);

@@ -16,12 +16,12 @@
 
 namespace entrofs::fs {
 
-// For readers of tiny pieces (pages of a mapping after MADV_RANDOM, preads of 4 KiB) that stay in one place for a
-// while: at the second piece of a segment, which had to be decoded anyway, has the kernel read all of it and, while
-// they go on to its neighbours, more and more of what follows. Readers that jump far every time are left alone.
+// For tiny reads (pages of a mapping after MADV_RANDOM, preads of 4 KiB) that stay in one place for a while: at the
+// second read of a segment, which had to be decoded anyway, has the kernel read all of it and, while they go on to its
+// neighbours, more and more of what follows. Readers that jump far every time are left alone.
 //
-// For readers of larger pieces that go through a file in one direction: where the kernel reads ahead of them little, as
-// for ordinary users, or not at all, as backwards (memcpy(3) goes backwards for some destinations), it is made to.
+// For larger reads that go through a file in one direction: where the kernel reads ahead little, as for ordinary users,
+// or not at all, as backwards (memcpy(3) goes backwards for some destinations), it is made to.
 //
 // Its thread reads through the mount as any other program would, and to the kernel it is one: it has a descriptor table
 // of its own, without /dev/fuse. So whatever it waits for ends when the other threads of the daemon end, even by
