@@ -7,7 +7,7 @@
 #include "archive/format.h"
 #include "archive/paths.h"
 #include "base/units.h"
-#include "fs/mount_arguments.h"
+#include "fs/mount_options.h"
 #include "fs/mount_table.h"
 #include "fs/status.h"
 #include "packer/source/utf8.h"

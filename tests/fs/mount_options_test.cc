@@ -1,11 +1,11 @@
-#include "fs/mount_arguments.h"
+#include "fs/mount_options.h"
 
 #include <gtest/gtest.h>
 
 namespace entrofs::fs {
 namespace {
 
-TEST(MountArguments, OwnOptionsAreTaken) {
+TEST(MountOptions, OwnOptionsAreTaken) {
   MountOptions options;
   ASSERT_TRUE(ApplyMountOptions("cache_size=64M,threads=3,allow_other,read_ahead_kb=512,max_read=65536", options).ok());
   EXPECT_EQ(options.cache_bytes, 64u << 20);
@@ -33,7 +33,7 @@ TEST(MountArguments, OwnOptionsAreTaken) {
   EXPECT_FALSE(options.allow_other);
 }
 
-TEST(MountArguments, SecurityIsTheDefaultAndCanBeAskedFor) {
+TEST(MountOptions, SecurityIsTheDefaultAndCanBeAskedFor) {
   MountOptions options;
   EXPECT_FALSE(options.allow_other);
   EXPECT_FALSE(options.core_dumps);
@@ -45,7 +45,7 @@ TEST(MountArguments, SecurityIsTheDefaultAndCanBeAskedFor) {
   EXPECT_FALSE(ApplyMountOptions("require_signature", options).ok());
 }
 
-TEST(MountArguments, WhatFstabSaysIsAccepted) {
+TEST(MountOptions, WhatFstabSaysIsAccepted) {
   MountOptions options;
   EXPECT_TRUE(
       ApplyMountOptions("defaults,ro,nofail,_netdev,x-systemd.automount,x-systemd.idle-timeout=60", options).ok());
@@ -53,7 +53,7 @@ TEST(MountArguments, WhatFstabSaysIsAccepted) {
   EXPECT_EQ(options.kernel_options, std::vector<std::string>{"noexec"});
 }
 
-TEST(MountArguments, UnknownNamesAndBadValuesAreRefusedByName) {
+TEST(MountOptions, UnknownNamesAndBadValuesAreRefusedByName) {
   MountOptions options;
   for (const char* text : {"cash_size=1G", "cache_size=lots", "threads=0", "threads=x", "threads=", "max_read=1",
                            "archive_cache=x", "cache_policy=best", "engine=steam", "archive_in_memory=x", "fill=x"}) {
@@ -62,6 +62,30 @@ TEST(MountArguments, UnknownNamesAndBadValuesAreRefusedByName) {
     EXPECT_EQ(status.error().code, ErrorCode::kInvalidArgument);
   }
   EXPECT_NE(ApplyMountOptions("cash_size=1G", options).error().message.find("cash_size"), std::string::npos);
+}
+
+TEST(MountOptions, ErrorsNameTheOptionAndWhatItTakes) {
+  MountOptions options;
+  const auto message = [&options](const char* text) { return ApplyMountOptions(text, options).error().message; };
+  EXPECT_EQ(message("engine=steam"), "engine: 'steam' is not one of fuse|erofs|memory|auto");
+  EXPECT_EQ(message("engine"), "engine needs a value: fuse|erofs|memory|auto");
+  EXPECT_EQ(message("threads=0"), "threads: '0' is not a number from 1 to 1024");
+}
+
+TEST(MountOptions, EveryEntryOfTheTableIsTakenUnderItsName) {
+  for (const MountOption& option : MountOptionTable()) {
+    const std::string name(option.name);
+    MountOptions options;
+    const bool needs_value = option.takes == MountOption::Takes::kValue;
+    EXPECT_EQ(ApplyMountOptions(name, options).ok(), !needs_value) << name;
+    EXPECT_EQ(ApplyMountOptions("no" + name, options).ok(), option.takes == MountOption::Takes::kYesOrNo) << name;
+    if (option.syntax.find('|') != std::string_view::npos) {
+      const std::string first(option.syntax.substr(0, option.syntax.find('|')));
+      EXPECT_TRUE(ApplyMountOptions(name + "=" + first, options).ok()) << name;
+      EXPECT_FALSE(ApplyMountOptions(name + "=" + first + "x", options).ok()) << name;
+    }
+    EXPECT_FALSE(option.help.empty()) << name;
+  }
 }
 
 }  // namespace
