@@ -1,12 +1,15 @@
 #include "packer/quantize/quantization_config.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
 
+#include "packer/quantize/config_text.h"
 #include "packer/quantize/eligibility.h"
+#include "packer/quantize/module_patterns.h"
 #include "packer/source/json_text.h"
 
 namespace entrofs::packer::quantize {
@@ -45,13 +48,17 @@ Json GroupOf(const Layout& layout, const std::vector<std::string>& targets) {
   return group;
 }
 
+// Heads that transformers ties to the embedding, and which need not have a tensor.
+constexpr std::array<const char*, 6> kTiedHeads = {
+    "lm_head", "proj_out", "embed_out", "output_projection", "cls.predictions.decoder", "lm_head.decoder"};
+
+// Every module that may be a Linear layer and is not quantized: any matrix, whatever its name or dtype.
 std::vector<std::string> ModulesToIgnore(const Plan& plan) {
-  std::set<std::string> modules = {"lm_head"};
+  std::set<std::string> modules(kTiedHeads.begin(), kTiedHeads.end());
   for (const TensorPlan& tensor : plan.tensors) {
     if (tensor.layout) continue;
     const OutputTensor& kept = tensor.outputs.front();
-    Role role = RoleOf(kept);
-    if (role == Role::kLinear || role == Role::kHead) modules.insert(ModuleName(kept.name));
+    if (kept.shape.size() == 2 && kept.name.ends_with(".weight")) modules.insert(ModuleName(kept.name));
   }
   for (const TensorPlan& tensor : plan.tensors) {
     if (tensor.layout) modules.erase(ModuleName(tensor.outputs.front().belongs_to));
@@ -77,7 +84,7 @@ Json GptqConfig(const Layout& layout) {
           {"true_sequential", true}};
 }
 
-// A single layout targets every Linear module that is not ignored; of several, each names its modules.
+// The modules of each layout, and those left alone, by patterns of their names.
 Json QuantizationConfig(const Plan& plan) {
   std::map<Layout, std::vector<std::string>> modules;
   for (const TensorPlan& tensor : plan.tensors) {
@@ -86,7 +93,10 @@ Json QuantizationConfig(const Plan& plan) {
   if (modules.empty()) return nullptr;
   if (AnyLayout(plan).format == Layout::Format::kMlx) return MlxConfig(AnyLayout(plan));
   if (AnyLayout(plan).format == Layout::Format::kGptq) return GptqConfig(AnyLayout(plan));
-  if (modules.size() == 1) modules.begin()->second = {"Linear"};
+  const std::vector<std::string> ignored = ModulesToIgnore(plan);
+  std::vector<std::vector<std::string>> sets = {ignored};
+  for (const auto& [layout, targets] : modules) sets.push_back(targets);
+  const std::vector<std::vector<std::string>> patterns = ModulePatterns(sets);
 
   Json config;
   config["quant_method"] = "compressed-tensors";
@@ -94,10 +104,11 @@ Json QuantizationConfig(const Plan& plan) {
   config["quantization_status"] = "compressed";
   config["global_compression_ratio"] = nullptr;
   config["kv_cache_scheme"] = nullptr;
-  config["ignore"] = ModulesToIgnore(plan);
+  config["ignore"] = patterns[0];
   size_t number = 0;
-  for (const auto& [layout, targets] : modules) {
-    config["config_groups"]["group_" + std::to_string(number++)] = GroupOf(layout, targets);
+  for (const auto& [layout, unused] : modules) {
+    config["config_groups"]["group_" + std::to_string(number)] = GroupOf(layout, patterns[number + 1]);
+    ++number;
   }
   return config;
 }
@@ -114,20 +125,21 @@ std::string Indented(const std::string& text) {
 
 }  // namespace
 
-Result<std::string> AddQuantizationConfig(std::string_view config_json, const Plan& plan) {
-  ENTROFS_ASSIGN_OR_RETURN(Json config, ParseJsonText(config_json));
+Result<std::string> AddQuantizationConfig(std::string_view original, const Plan& plan) {
+  ENTROFS_ASSIGN_OR_RETURN(Json config, ParseJsonText(WithFiniteNumbers(original)));
   if (!config.is_object()) return Error{ErrorCode::kInvalidArgument, "not a JSON object"};
-  if (config.contains("quantization_config") || config.contains("quantization")) {
+  if (SaysQuantized(config)) {
     return Error{ErrorCode::kInvalidArgument, "has a quantization_config: the checkpoint is quantized already"};
   }
   Json addition = QuantizationConfig(plan);
-  if (addition.is_null()) return std::string(config_json);
+  if (addition.is_null()) return std::string(original);
+  const std::string config_json = WithoutEmptyQuantization(original);
 
   // The last brace closes the object; the new member goes behind the last one.
   const size_t brace = config_json.rfind('}');
   const size_t last = config_json.find_last_not_of(" \t\r\n", brace - 1);
   std::string text(config_json.substr(0, last + 1));
-  if (!config.empty()) text += ',';
+  if (text.back() != '{') text += ',';
   // MLX looks for "quantization" first; its converters write both.
   if (AnyLayout(plan).format == Layout::Format::kMlx) {
     text += "\n  \"quantization\": " + Indented(addition.dump(2)) + ",";
