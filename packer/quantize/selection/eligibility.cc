@@ -13,11 +13,16 @@ namespace {
 
 constexpr std::string_view kWeightSuffix = ".weight";
 
-constexpr std::array<std::string_view, 12> kHeads = {"lm_head", "embed_out",  "output_projection",  "score",
-                                                     "head",    "classifier", "qa_outputs",         "router",
-                                                     "gate",    "wg",         "shared_expert_gate", "lm_head_proj"};
-constexpr std::array<std::string_view, 6> kEmbeddings = {"wte", "wpe",     "shared", "relative_attention_bias",
-                                                         "emb", "tok_embd"};
+// The rules, by the last part of a module's name. Scores of words, classes and experts; the routers of Mixtral, Granite
+// and DBRX.
+constexpr std::array<std::string_view, 13> kHeads = {
+    "lm_head",      "embed_out", "output_projection",  "output_layer", "score", "head", "classifier", "qa_outputs",
+    "lm_head_proj", "router",    "shared_expert_gate", "gate",         "wg"};
+// Tables that are looked up; `w` is that of the first GPT.
+constexpr std::array<std::string_view, 8> kEmbeddings = {"wte", "wpe",      "shared",       "relative_attention_bias",
+                                                         "emb", "tok_embd", "tokens_embed", "w"};
+// Parts anywhere in a name that decide for what is below them: lists of heads, routers made of layers.
+constexpr std::array<std::string_view, 2> kHeadParents = {"lm_heads", "router"};
 
 std::string Lower(std::string_view text) {
   std::string lower(text);
@@ -47,6 +52,18 @@ bool BelongsToGpt2Block(std::string_view name) {
          name.ends_with(".q_attn.weight");
 }
 
+bool HasHeadParent(std::string_view module) {
+  const std::string dotted = "." + std::string(module) + ".";
+  return std::any_of(kHeadParents.begin(), kHeadParents.end(), [&](std::string_view parent) {
+    return dotted.find("." + std::string(parent) + ".") != std::string::npos;
+  });
+}
+
+// The factors of LoRA and its kin, by the names that peft gives them.
+bool IsAdapterFactor(std::string_view module) {
+  return module.find("lora_") != std::string_view::npos || module.starts_with("base_model.model.");
+}
+
 bool MatchesAny(std::string_view name, const std::vector<std::string>& patterns) {
   return std::any_of(patterns.begin(), patterns.end(),
                      [&](const std::string& pattern) { return MatchesPattern(name, pattern); });
@@ -64,9 +81,10 @@ Role RoleOf(const tree::OutputTensor& tensor) {
   std::string module = Lower(ModuleName(tensor.name));
   std::string last = module.substr(module.rfind('.') + 1);
   if (module.find("embed") != std::string::npos && last != "embed_out") return Role::kEmbedding;
-  if (IsOneOf(last, kEmbeddings)) return Role::kEmbedding;
+  if (IsOneOf(last, kEmbeddings) || last.ends_with("_emb")) return Role::kEmbedding;
+  if (IsAdapterFactor(module)) return Role::kOther;
   if (last.find("norm") != std::string::npos) return Role::kOther;
-  if (IsOneOf(last, kHeads) || module == "output") return Role::kHead;
+  if (IsOneOf(last, kHeads) || module == "output" || HasHeadParent(module)) return Role::kHead;
   return Role::kLinear;
 }
 

@@ -24,13 +24,20 @@ TEST(Eligibility, LinearLayersOfCommonModelsAreFound) {
 }
 
 TEST(Eligibility, EmbeddingsHeadsRoutersAndNormsAreNot) {
-  for (const char* name : {"model.embed_tokens.weight", "transformer.wte.weight", "wpe.weight",
-                           "embeddings.word_embeddings.weight", "gpt_neox.embed_in.weight", "shared.weight"}) {
+  for (const char* name :
+       {"model.embed_tokens.weight", "transformer.wte.weight", "wpe.weight", "embeddings.word_embeddings.weight",
+        "gpt_neox.embed_in.weight", "shared.weight", "tok_emb.weight", "encoder.layers.0.attn.rel_pos_emb.weight",
+        "transformer.w.weight", "tokens_embed.weight"}) {
     EXPECT_EQ(RoleOf(Tensor(name)), Role::kEmbedding) << name;
   }
-  for (const char* name : {"lm_head.weight", "embed_out.weight", "score.weight", "output.weight",
-                           "model.layers.0.mlp.gate.weight", "block_sparse_moe.router.weight"}) {
+  for (const char* name :
+       {"lm_head.weight", "embed_out.weight", "score.weight", "output.weight", "model.layers.0.mlp.gate.weight",
+        "block_sparse_moe.router.weight", "block_sparse_moe.router.layer.weight", "decoder.lm_heads.3.weight",
+        "transformer.output_layer.weight"}) {
     EXPECT_EQ(RoleOf(Tensor(name)), Role::kHead) << name;
+  }
+  for (const char* name : {"base_model.model.layers.0.q_proj.lora_A.weight", "layers.0.q_proj.lora_B.default.weight"}) {
+    EXPECT_EQ(RoleOf(Tensor(name)), Role::kOther) << name;
   }
   EXPECT_EQ(RoleOf(Tensor("model.norm.weight", {8})), Role::kOther);
   EXPECT_EQ(RoleOf(Tensor("model.layers.0.q_norm.weight")), Role::kOther);
