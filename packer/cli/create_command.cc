@@ -4,6 +4,7 @@
 #include "base/thread_pool.h"
 #include "base/units.h"
 #include "packer/cli/command.h"
+#include "packer/cli/view_choice.h"
 #include "packer/pack/pack.h"
 #include "packer/quantize/fitted_tree.h"
 #include "packer/report/summary.h"
@@ -17,7 +18,8 @@ struct CreateOptions {
   std::string source;
   std::string output;
   std::string quant = "none";
-  std::string form = "compressed-tensors";
+  std::string view = "auto";
+  std::string form;
   uint32_t group_size = 128;
   bool symmetric = false;
   double bits_per_weight = 0;
@@ -72,9 +74,15 @@ void DescribeQuantization(CLI::App& app, CreateOptions& options) {
                "With --bits-per-weight 1 to 5, or --size: round along a trellis, for 1.25 dB less error at\n"
                "the same size. Packing takes several times as long, decoding 1.2 to 1.3 times");
   app.add_option("--layout", options.form,
-                 "Whose conventions quantized files follow: compressed-tensors (transformers, vLLM), mlx, or\n"
-                 "gptq (symmetric schemes only)")
+                 "Make packed files in this form: compressed-tensors (transformers, vLLM), mlx, or gptq (symmetric\n"
+                 "schemes only)")
       ->check(CLI::IsMember({"compressed-tensors", "mlx", "gptq"}));
+  app.add_option("--view", options.view,
+                 "What files of quantized weights the archive shows. source: the checkpoint's own files, with the\n"
+                 "values the codes stand for; they load wherever the checkpoint does. packed: files of codes for\n"
+                 "runtimes that compute on them, and source beside. auto: packed for architectures that are known\n"
+                 "to load it, else source")
+      ->check(CLI::IsMember({"auto", "packed", "source"}));
   app.add_option("--group-size", options.group_size,
                  "Of uint4-group and of --layout mlx: weights that share a scale: 32, 64 or 128")
       ->type_name("N")
@@ -173,6 +181,12 @@ Status CheckQuantization(const CreateOptions& options) {
   if (!(options.include.empty() && options.exclude.empty())) {
     return Usage("--include and --exclude choose what to quantize: they need --quant, --bits-per-weight or --size");
   }
+  if (options.view != "auto") {
+    return Usage("--view is about quantized weights: it needs --quant, --bits-per-weight or --size");
+  }
+  if (!options.form.empty()) {
+    return Usage("--layout is about quantized weights: it needs --quant, --bits-per-weight or --size");
+  }
   if (!options.calibration.empty()) {
     return Usage("--calibration is about what to quantize: it needs --quant, --bits-per-weight or --size");
   }
@@ -180,12 +194,15 @@ Status CheckQuantization(const CreateOptions& options) {
 }
 
 Result<tree::OutputTree> BuildTree(const source::Checkpoint& checkpoint, const CreateOptions& options,
-                                   const pack::PackOptions& pack, ThreadPool& pool) {
+                                   const pack::PackOptions& pack, ThreadPool& pool, std::string& view_note) {
   std::optional<quantize::Scheme> scheme = quantize::ParseScheme(SchemeName(options));
   if (!scheme) return tree::LosslessTree(checkpoint);
   quantize::Options quantization;
   quantization.scheme = *scheme;
-  quantization.runtime = *quantize::ParseRuntime(options.form);
+  ENTROFS_ASSIGN_OR_RETURN(ViewChoice choice, ChooseView(checkpoint, options.view, !options.form.empty()));
+  view_note = choice.why;
+  quantization.packed_view = choice.is_packed;
+  if (!options.form.empty()) quantization.runtime = *quantize::ParseRuntime(options.form);
   quantization.group_size = options.group_size;
   quantization.symmetric = options.symmetric;
   quantization.trellis = options.trellis;
@@ -230,7 +247,8 @@ Status Create(const CreateOptions& options, const Streams& streams) {
   const auto start = std::chrono::steady_clock::now();
   ThreadPool pool(ThreadCount(options.threads));
   ENTROFS_ASSIGN_OR_RETURN(source::Checkpoint checkpoint, source::OpenCheckpoint(options.source));
-  ENTROFS_ASSIGN_OR_RETURN(tree::OutputTree tree, BuildTree(checkpoint, options, pack, pool));
+  std::string view_note;
+  ENTROFS_ASSIGN_OR_RETURN(tree::OutputTree tree, BuildTree(checkpoint, options, pack, pool, view_note));
   PrintWarnings(streams, tree.warnings);
   PrintWarnings(streams, tree.loading_warnings);
   Result<pack::PackResult> result = [&] {
@@ -245,6 +263,7 @@ Status Create(const CreateOptions& options, const Streams& streams) {
     streams.out << json;
   } else {
     PrintResult(options, checkpoint, tree, *result, seconds, streams.out);
+    if (!view_note.empty()) streams.out << "shows: " << view_note << "\n";
   }
   return OkStatus();
 }

@@ -210,13 +210,15 @@ struct Planner::State {
 };
 
 Status Planner::State::Survey(ThreadPool& pool) {
-  const std::vector<bool> selected = selection::SelectTensors(tensors, options.include, options.exclude);
+  const selection::Reach reach = options.packed_view ? selection::Reach::kLinearLayers : selection::Reach::kAllWeights;
+  const std::vector<selection::Decision> decisions =
+      selection::SelectTensors(reach, tensors, options.include, options.exclude);
   for (size_t i = 0; i < tensors.size(); ++i) {
-    if (!selected[i]) continue;
+    if (!decisions[i].is_selected) continue;
     Candidate& candidate = candidates.emplace_back();
     candidate.index = i;
     candidate.input = &tensors[i];
-    candidate.shape = {tensors[i].shape[0], tensors[i].shape[1]};
+    candidate.shape = *selection::MatrixShapeOf(tensors[i].shape);
   }
   if (options.calibration) ENTROFS_RETURN_IF_ERROR(ReadCalibration(*options.calibration, candidates, warnings));
   if (HasOneRange(options.scheme)) {
