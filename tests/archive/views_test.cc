@@ -212,6 +212,24 @@ TEST_F(HostileViews, CountsThatTheIndexCannotHoldAreRefused) {
   }
 }
 
+TEST_F(HostileViews, NumbersOfRecordsAreBounded) {
+  ExpectRefused("view of too many extents",
+                [](Index& index) { index.views[1].files[1].extents.assign(archive::kMaxViewExtents, 0); });
+  // As many records as an index of that size could hold: the number alone is too much.
+  Index bare = index_;
+  bare.views.clear();
+  bare.derived.clear();
+  bare.default_view = bare.tree_name;
+  Bytes plain = archive::EncodeIndex(bare);
+  const size_t count_at = plain.size() - 4 - bare.tree_name.size() - 8;
+  StoreLe<uint32_t>(plain.data() + count_at, static_cast<uint32_t>(archive::kMaxDerivedExtents + 1));
+  plain.resize(plain.size() + 14 * (archive::kMaxDerivedExtents + 1));
+  auto decoded =
+      archive::DecodeIndex(plain, testing_support::FooterOf(archive_).report.archive_offset, archive::kViews);
+  ASSERT_FALSE(decoded.ok());
+  EXPECT_NE(decoded.error().message.find("too many derived extents"), std::string::npos) << decoded.error().message;
+}
+
 class ViewWriter : public testing::Test {
  protected:
   ViewWriter() : pool_(1), writer_(std::make_unique<testing_support::MemoryNewFile>(&bytes_), pool_) {
