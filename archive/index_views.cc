@@ -232,8 +232,6 @@ bool IsViewName(const std::string& name) {
   });
 }
 
-size_t FloatBytes(FloatType type) { return type == FloatType::kF32 ? 4 : 2; }
-
 size_t BlockBytes(BlockType type) {
   switch (type) {
     case BlockType::kQ4_0:

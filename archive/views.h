@@ -106,7 +106,7 @@ struct View {
 // 1 to kMaxViewNameBytes of a-z, 0-9 and '-'.
 bool IsViewName(const std::string& name);
 
-size_t FloatBytes(FloatType type);
+inline size_t FloatBytes(FloatType type) { return type == FloatType::kF32 ? 4 : 2; }
 // Bytes of a block of 32 codes.
 size_t BlockBytes(BlockType type);
 inline constexpr uint64_t kBlockCodes = 32;
