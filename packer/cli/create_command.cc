@@ -7,6 +7,8 @@
 #include "packer/cli/view_choice.h"
 #include "packer/pack/pack.h"
 #include "packer/quantize/fitted_tree.h"
+#include "packer/quantize/quantized_files.h"
+#include "packer/quantize/selection/eligibility.h"
 #include "packer/report/summary.h"
 #include "packer/report/text_table.h"
 #include "packer/source/checkpoint.h"
@@ -193,6 +195,26 @@ Status CheckQuantization(const CreateOptions& options) {
   return OkStatus();
 }
 
+// A pattern that no tensor matches is a slip.
+Status CheckPatterns(const source::Checkpoint& checkpoint, const CreateOptions& options) {
+  auto is_used = [&](const std::string& pattern) {
+    for (const source::CheckpointFile& file : checkpoint.files) {
+      if (!file.header) continue;
+      for (const source::TensorInfo& tensor : file.header->tensors) {
+        if (quantize::selection::MatchesPattern(tensor.name, pattern)) return true;
+      }
+    }
+    return false;
+  };
+  for (const std::string& pattern : options.include) {
+    if (!is_used(pattern)) return Usage("--include " + pattern + ": no tensor has such a name");
+  }
+  for (const std::string& pattern : options.exclude) {
+    if (!is_used(pattern)) return Usage("--exclude " + pattern + ": no tensor has such a name");
+  }
+  return OkStatus();
+}
+
 Result<tree::OutputTree> BuildTree(const source::Checkpoint& checkpoint, const CreateOptions& options,
                                    const pack::PackOptions& pack, ThreadPool& pool, std::string& view_note) {
   std::optional<quantize::Scheme> scheme = quantize::ParseScheme(SchemeName(options));
@@ -216,7 +238,14 @@ Result<tree::OutputTree> BuildTree(const source::Checkpoint& checkpoint, const C
   }
   quantization.include = options.include;
   quantization.exclude = options.exclude;
-  return quantize::FittedTree(checkpoint, quantization, pack, pool);
+  ENTROFS_RETURN_IF_ERROR(CheckPatterns(checkpoint, options));
+  ENTROFS_ASSIGN_OR_RETURN(tree::OutputTree tree, quantize::FittedTree(checkpoint, quantization, pack, pool));
+  if (!quantize::HoldsQuantizedTensors(tree)) {
+    return Error{ErrorCode::kUnsupported, options.source +
+                                              ": holds no weights that could be quantized; pack it without loss, or "
+                                              "name tensors with --include"};
+  }
+  return tree;
 }
 
 void PrintResult(const CreateOptions& options, const source::Checkpoint& checkpoint, const tree::OutputTree& tree,

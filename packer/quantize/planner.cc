@@ -23,6 +23,8 @@ namespace {
 
 // Of the rates of trellises: what is asked for on the way to a rate.
 constexpr double kSlack = 0.1;
+// Matrices whose largest value is so many times that of most others are left out of a shared rate.
+constexpr float kMostTimesUsual = 1e5f;
 // How far from the bits asked for is worth a warning.
 constexpr double kRateTolerance = 0.005;
 
@@ -209,6 +211,29 @@ struct Planner::State {
   Result<Plan> Make(Precision precision, ThreadPool& pool);
 };
 
+// A rate is shared by one step for all matrices, which a matrix far beyond the others would make useless for them.
+void LeaveThoseBeyondReason(std::vector<Candidate>& candidates, std::vector<std::string>& warnings) {
+  std::vector<float> reaches;
+  auto reach_of = [](const Candidate& candidate) {
+    const arithmetic::ValueRange range = candidate.WholeRange();
+    return std::max(-range.lowest, range.highest);
+  };
+  for (const Candidate& candidate : candidates) {
+    if (candidate.form) reaches.push_back(reach_of(candidate));
+  }
+  if (reaches.empty()) return;
+  std::nth_element(reaches.begin(), reaches.begin() + static_cast<ptrdiff_t>(reaches.size() / 2), reaches.end());
+  const float usual = reaches[reaches.size() / 2];
+  for (Candidate& candidate : candidates) {
+    if (!candidate.form || usual == 0 || reach_of(candidate) / usual <= kMostTimesUsual) continue;
+    std::array<char, 128> text;
+    std::snprintf(text.data(), text.size(), ": its values reach %.3g, those of most others %.3g; left as it is",
+                  static_cast<double>(reach_of(candidate)), static_cast<double>(usual));
+    warnings.push_back(candidate.input->name + text.data());
+    candidate.form = std::nullopt;
+  }
+}
+
 Status Planner::State::Survey(ThreadPool& pool) {
   const selection::Reach reach = options.packed_view ? selection::Reach::kLinearLayers : selection::Reach::kAllWeights;
   const std::vector<selection::Decision> decisions =
@@ -240,6 +265,7 @@ Status Planner::State::Survey(ThreadPool& pool) {
       warnings.push_back(candidate.input->name + ": " + problem);
     }
   }
+  if (options.scheme == Scheme::kRate) LeaveThoseBeyondReason(candidates, warnings);
   return OkStatus();
 }
 
