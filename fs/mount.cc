@@ -98,6 +98,7 @@ Status Serve(std::unique_ptr<archive::ArchiveReader> reader, const MountOptions&
                            VirtualFs::Create(std::move(reader), {.cache_bytes = options.cache_bytes,
                                                                  .cache_policy = options.cache_policy,
                                                                  .threads = options.threads,
+                                                                 .view = options.view,
                                                                  .drop_archive_pages = options.drop_archive_pages}));
   const std::unique_ptr<MemoryWatch> memory = WatchMemory(*files, options);
   blocked.reset();

@@ -33,7 +33,7 @@ ROWS = {
         "base", "codec", "archive", "view", "packer/source", "packer/tree", "packer/report", "packer/read", "packer/pack",
         "packer/quantize/selection", "packer/quantize", "packer/analyze"],
     "packer": ["packer/cli"],
-    "fs": ["base", "codec", "archive", "cache"],
+    "fs": ["base", "codec", "archive", "view", "cache"],
 }
 
 # What one folder shows of itself: the only headers that others may include.
