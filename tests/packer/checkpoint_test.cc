@@ -1,10 +1,13 @@
 #include "packer/source/checkpoint.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <limits>
 
 #include "tests/support/sample_checkpoint.h"
 #include "tests/support/temporary_folder.h"
@@ -108,6 +111,23 @@ TEST(OpenCheckpoint, NamesFileAndTensorThatAreBroken) {
   std::string message = OpenCheckpoint(folder.path()).error().message;
   EXPECT_THAT(message, HasSubstr("bad.safetensors"));
   EXPECT_THAT(message, HasSubstr("layer.weight"));
+}
+
+TEST(SourceFile, HasTheNearestTimeThatAnArchiveKeeps) {
+  TemporaryFolder folder;
+  WriteFile(folder.Path("f"), "");
+  constexpr int64_t kSecond = 1'000'000'000;
+  for (int64_t seconds : {int64_t{-20'000'000'000}, int64_t{-1}, int64_t{20'000'000'000}}) {
+    const timespec times[2] = {{0, UTIME_OMIT}, {seconds, 5}};
+    ASSERT_EQ(::utimensat(AT_FDCWD, folder.Path("f").c_str(), times, 0), 0);
+    struct stat kept;
+    ASSERT_EQ(::stat(folder.Path("f").c_str(), &kept), 0);  // the file system may have moved it already
+    Result<FileIdentity> identity = IdentityOf(folder.Path("f"));
+    ASSERT_TRUE(identity.ok());
+    const bool fits = std::abs(kept.st_mtim.tv_sec) < std::numeric_limits<int64_t>::max() / kSecond;
+    const int64_t limit = seconds < 0 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max();
+    EXPECT_EQ(identity->mtime_ns, fits ? kept.st_mtim.tv_sec * kSecond + kept.st_mtim.tv_nsec : limit) << seconds;
+  }
 }
 
 TEST(SourceFile, NoticesThatItWasReplaced) {
