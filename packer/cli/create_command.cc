@@ -7,6 +7,7 @@
 #include "packer/fitted_tree.h"
 #include "packer/pack.h"
 #include "packer/source/checkpoint.h"
+#include "packer/source/file_names.h"
 #include "packer/summary.h"
 #include "packer/text_table.h"
 
@@ -129,12 +130,14 @@ Result<uint32_t> ParseSegmentSize(const std::string& text) {
   return static_cast<uint32_t>(bytes);
 }
 
-// "./models/llama/" and "llama.safetensors" become "llama.entro" here.
+// "./models/llama/", "llama.safetensors" and "models--meta--llama/snapshots/1234" become "llama.entro" here.
 std::string DefaultOutput(const std::string& source) {
   std::error_code code;
-  std::filesystem::path path = std::filesystem::weakly_canonical(source, code);
+  std::filesystem::path path = std::filesystem::absolute(source, code).lexically_normal();
   if (path.filename().empty()) path = path.parent_path();
-  if (!std::filesystem::is_directory(path, code)) path.replace_extension();
+  // Links keep their own names: what a cache's links lead to is named by its hash.
+  if (!std::filesystem::is_directory(path, code)) return path.stem().string() + ".entro";
+  if (std::string repository = RepositoryOfSnapshot(path.string()); !repository.empty()) return repository + ".entro";
   return path.filename().string() + ".entro";
 }
 

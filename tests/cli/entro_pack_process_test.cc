@@ -89,6 +89,17 @@ TEST_F(EntroPackProcess, WithoutOutputTheArchiveIsNamedLikeTheSourceAndLiesHere)
   ASSERT_EQ(Shell("cd '" + output_ + "' && entro-pack create ../source/model.safetensors >../log"), 0);
   EXPECT_EQ(testing_support::RunEntroPack({"verify", output_ + "/model.entro"}).code, 0);
   EXPECT_EQ(WEXITSTATUS(Shell("cd '" + source_ + "' && entro-pack create . 2>../log")), 2) << "inside the source";
+  // As the hub's cache has it: the file's name is the link's, the model's that of the repository.
+  const std::string cache = folder_.Path("models--meta--llama");
+  ASSERT_EQ(Shell("mkdir -p '" + cache + "/blobs' '" + cache + "/snapshots/1234' && cp '" + source_ +
+                  "/model.safetensors' '" + cache + "/blobs/abcd' && ln -s ../../blobs/abcd '" + cache +
+                  "/snapshots/1234/weights.safetensors'"),
+            0);
+  ASSERT_EQ(Shell("cd '" + output_ + "' && entro-pack create ../models--meta--llama/snapshots/1234 >../log && " +
+                  "entro-pack create ../models--meta--llama/snapshots/1234/weights.safetensors >../log"),
+            0);
+  EXPECT_TRUE(std::filesystem::exists(output_ + "/llama.entro"));
+  EXPECT_TRUE(std::filesystem::exists(output_ + "/weights.entro"));
 }
 
 TEST_F(EntroPackProcess, SaysThatOutputIsFullButNothingWhenItsReaderHasLeft) {
