@@ -88,8 +88,9 @@ Status MountWithPassthrough(fuse_session* session, const std::string& folder, co
     return SystemError(folder + ": cannot mount", errno);
   }
   is_greeted = false;
-  const fuse_custom_io io = {
-      .writev = WriteReply, .read = ReadRequest, .splice_receive = nullptr, .splice_send = nullptr};
+  fuse_custom_io io = {};  // later versions have more members
+  io.writev = WriteReply;
+  io.read = ReadRequest;
   if (fuse_session_custom_io(session, &io, device.get()) != 0) {
     ::umount2(folder.c_str(), MNT_DETACH);
     return Error{ErrorCode::kNoMemory, "out of memory"};
