@@ -4,6 +4,19 @@ root_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 say() { printf '== %s\n' "$*" >&2; }
 
+# copy_sources DIR: what git knows of this tree, as it lies here; all but build folders where there is no git.
+copy_sources() {
+  local dir=$1
+  (
+    cd "$root_dir"
+    if git rev-parse --git-dir >/dev/null 2>&1; then
+      git ls-files -z | xargs -0 cp -p --parents -t "$dir"
+    else
+      tar -c --exclude=./build . | tar -x -C "$dir"
+    fi
+  )
+}
+
 # build PRESET [CMAKE_ARGUMENT...]: configures and builds it, optionally only the targets in $ENTROFS_TARGETS.
 build() {
   local preset=$1
@@ -172,6 +185,34 @@ test_tidy() {
     failed_count=$((failed_count + 1))
     return 1
   fi
+}
+
+# What is built and run in a root of Debian 13, whose compiler and libraries are younger: everything compiles that users
+# install, and each folder has a test.
+debian13_tests=(base_test cache_test archive_test golden_test fs_test entro_pack_test)
+debian13_mount_tests='SystemTest.*:ReadingTest.*:CarelessTest.*'
+
+test_debian13() {
+  local status=0 program build_dir=/entrofs/build/debian13 enter=("$root_dir/scripts/in-root" trixie)
+  "${enter[@]}" sh -ec '
+    { command -v ccache >/dev/null || { apt-get update && apt-get install -y --no-install-recommends ccache; } &&
+      scripts/install-deps; } || exit 77
+    dir=$1
+    jobs=$2
+    shift 2
+    cmake -G Ninja -B "$dir" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DENTROFS_BUILD_BENCH=OFF "$@"
+    cmake --build "$dir" -j "$jobs" --target entro-pack entrofs mount_test '"${debian13_tests[*]}"'
+  ' sh "$build_dir" "$(nproc)" "$@" >&2 || status=$?
+  if [ "$status" -eq 77 ]; then
+    skip debian13 "no root of it could be made, or its packages are not to be had: see above"
+    return 0
+  fi
+  [ "$status" -eq 0 ] || return 1
+  for program in "${debian13_tests[@]}"; do
+    run_gtest 900 "${enter[@]}" "$build_dir/bin/$program" || status=1
+  done
+  run_gtest 900 "${enter[@]}" "$build_dir/bin/mount_test" --gtest_filter="$debian13_mount_tests" || status=1
+  return "$status"
 }
 
 # The tests that coverage is measured by; nothing of packer is built for them.
