@@ -91,8 +91,9 @@ Status MountWithPassthrough(fuse_session* session, const std::string& folder, co
   fuse_custom_io io = {};  // later versions have more members
   io.writev = WriteReply;
   io.read = ReadRequest;
-  if (fuse_session_custom_io(session, &io, device.get()) != 0) {
+  if (const int error = fuse_session_custom_io(session, &io, device.get()); error != 0) {
     ::umount2(folder.c_str(), MNT_DETACH);
+    if (error == -ENOSYS) return Error{ErrorCode::kUnsupported, "this program's libfuse is too old (3.14 is needed)"};
     return Error{ErrorCode::kNoMemory, "out of memory"};
   }
   (void)device.release();  // the session's from now on
