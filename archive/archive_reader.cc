@@ -25,11 +25,9 @@ class PageDirectory {
   // Makes room for the pages of all extents; extents that share their bytes share their pages.
   void Prepare(const Index& index) {
     std::vector<std::pair<uint64_t, uint64_t>> page_counts;
-    for (const VirtualFile& file : index.files) {
-      for (const Extent& extent : file.extents) {
-        if (extent.plain_bytes > 0) page_counts.emplace_back(extent.index_archive_offset, PageCount(extent));
-      }
-    }
+    ForEachExtent(index, [&](const Extent& extent) {
+      if (extent.plain_bytes > 0) page_counts.emplace_back(extent.index_archive_offset, PageCount(extent));
+    });
     std::sort(page_counts.begin(), page_counts.end());
     page_counts.erase(std::unique(page_counts.begin(), page_counts.end()), page_counts.end());
     uint64_t total = 0;

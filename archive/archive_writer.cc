@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <map>
 
+#include "archive/index_fields.h"
 #include "archive/paths.h"
 #include "archive/segment_pipeline.h"
+#include "archive/view_builder.h"
 
 namespace entrofs::archive {
 namespace {
@@ -33,7 +35,7 @@ class PageBuilder {
 struct ArchiveWriter::Impl {
   Impl(std::unique_ptr<NewFile> f, ThreadPool& pool) : file(std::move(f)), pipeline(pool) {}
 
-  enum class State { kNew, kBetweenFiles, kInFile, kEnded };
+  enum class State { kNew, kBetweenFiles, kInFile, kInView, kInViewFile, kEnded };
 
   std::unique_ptr<NewFile> file;
   SegmentPipeline pipeline;
@@ -43,9 +45,13 @@ struct ArchiveWriter::Impl {
   std::map<std::pair<codec::CodecKind, std::vector<uint8_t>>, uint32_t> table_numbers;
   VirtualFile current;
   StreamHash128 current_hash;
+  ViewBuilder views;
+  ViewFile current_view_file;
 
   Status Expect(State wanted) const;
   Status CheckOptions(const ExtentOptions& options) const;
+  Result<Extent> Append(const ExtentOptions& options, const Source& source);
+  Status HashSource(const Extent& extent, const Source& source);
   Status AppendSegments(Extent& extent, const ExtentOptions& options, const Source& source);
   Status AppendPages(Extent& extent, const std::vector<IndexPage>& pages);
   Result<Block> AppendBlock(ByteSpan plain);
@@ -126,6 +132,11 @@ Status ArchiveWriter::Impl::AppendEnd(const std::string& report_json) {
   std::sort(index.files.begin(), index.files.end(),
             [](const VirtualFile& a, const VirtualFile& b) { return a.path < b.path; });
   index.directories = paths.EmptyDirectories();
+  if (!index.has_views() && !views.empty()) return Misuse("archive writer: views without NameTree");
+  views.Finish(index);
+  if (index.has_views()) {
+    if (Status status = CheckViews(index); !status) return Misuse(status.error().message);
+  }
   Footer footer;
   ENTROFS_ASSIGN_OR_RETURN(footer.report, AppendBlock(AsBytes(report_json)));
   ENTROFS_ASSIGN_OR_RETURN(footer.index, AppendBlock(EncodeIndex(index)));
@@ -154,17 +165,22 @@ uint32_t ArchiveWriter::AddTable(codec::CodecKind kind, ByteSpan serialized) {
 }
 
 Status ArchiveWriter::BeginFile(const std::string& path, uint32_t mode, int64_t mtime_ns) {
+  impl_->current_hash = StreamHash128();
+  if (impl_->state == Impl::State::kInView) {
+    ENTROFS_RETURN_IF_ERROR(impl_->Ended(impl_->views.AddPath(path)));
+    impl_->state = Impl::State::kInViewFile;
+    impl_->current_view_file = ViewFile{.path = path, .mode = mode & 0555, .mtime_ns = mtime_ns, .extents = {}};
+    return OkStatus();
+  }
   ENTROFS_RETURN_IF_ERROR(impl_->Expect(Impl::State::kBetweenFiles));
   ENTROFS_RETURN_IF_ERROR(impl_->Ended(impl_->paths.AddFile(path)));
   impl_->state = Impl::State::kInFile;
   impl_->current = VirtualFile{.path = path, .mode = mode & 0555, .mtime_ns = mtime_ns, .extents = {}};
-  impl_->current_hash = StreamHash128();
   return OkStatus();
 }
 
-Result<Extent> ArchiveWriter::AddExtent(const ExtentOptions& options, const Source& source) {
-  ENTROFS_RETURN_IF_ERROR(impl_->Expect(Impl::State::kInFile));
-  ENTROFS_RETURN_IF_ERROR(impl_->Ended(impl_->CheckOptions(options)));
+Result<Extent> ArchiveWriter::Impl::Append(const ExtentOptions& options, const Source& source) {
+  ENTROFS_RETURN_IF_ERROR(Ended(CheckOptions(options)));
   Extent extent{.name = options.name,
                 .plain_bytes = options.plain_bytes,
                 .segment_bytes = options.segment_bytes,
@@ -174,8 +190,25 @@ Result<Extent> ArchiveWriter::AddExtent(const ExtentOptions& options, const Sour
     extent.planes.push_back(PlaneInfo{options.planes[p].kind, options.tables[p]});
   }
   if (extent.plain_bytes > 0) {
-    ENTROFS_RETURN_IF_ERROR(impl_->Ended(impl_->AppendSegments(extent, options, source)));
+    ENTROFS_RETURN_IF_ERROR(Ended(AppendSegments(extent, options, source)));
+    views.NoteStored(extent);
   }
+  return extent;
+}
+
+// Reads all of an extent for the hash of a file.
+Status ArchiveWriter::Impl::HashSource(const Extent& extent, const Source& source) {
+  auto sink = [&](ByteSpan plain, MutableByteSpan) -> Status {
+    current_hash.Update(plain);
+    return OkStatus();
+  };
+  if (extent.plain_bytes == 0) return OkStatus();
+  return Ended(pipeline.Run(extent, source, nullptr, sink));
+}
+
+Result<Extent> ArchiveWriter::AddExtent(const ExtentOptions& options, const Source& source) {
+  ENTROFS_RETURN_IF_ERROR(impl_->Expect(Impl::State::kInFile));
+  ENTROFS_ASSIGN_OR_RETURN(Extent extent, impl_->Append(options, source));
   impl_->current.size_bytes += extent.plain_bytes;
   impl_->current.extents.push_back(extent);
   return extent;
@@ -183,13 +216,7 @@ Result<Extent> ArchiveWriter::AddExtent(const ExtentOptions& options, const Sour
 
 Status ArchiveWriter::AddSharedExtent(const Extent& written, const std::string& name, const Source& source) {
   ENTROFS_RETURN_IF_ERROR(impl_->Expect(Impl::State::kInFile));
-  auto sink = [&](ByteSpan plain, MutableByteSpan) -> Status {
-    impl_->current_hash.Update(plain);
-    return OkStatus();
-  };
-  if (written.plain_bytes > 0) {
-    ENTROFS_RETURN_IF_ERROR(impl_->Ended(impl_->pipeline.Run(written, source, nullptr, sink)));
-  }
+  ENTROFS_RETURN_IF_ERROR(impl_->HashSource(written, source));
   impl_->current.size_bytes += written.plain_bytes;
   impl_->current.extents.push_back(written);
   impl_->current.extents.back().name = name;
@@ -197,6 +224,11 @@ Status ArchiveWriter::AddSharedExtent(const Extent& written, const std::string& 
 }
 
 Status ArchiveWriter::EndFile() {
+  if (impl_->state == Impl::State::kInViewFile) {
+    impl_->current_view_file.hash = impl_->current_hash.Digest();
+    impl_->state = Impl::State::kInView;
+    return impl_->Ended(impl_->views.AddFile(std::move(impl_->current_view_file)));
+  }
   ENTROFS_RETURN_IF_ERROR(impl_->Expect(Impl::State::kInFile));
   impl_->current.hash = impl_->current_hash.Digest();
   impl_->index.files.push_back(std::move(impl_->current));
@@ -205,8 +237,65 @@ Status ArchiveWriter::EndFile() {
 }
 
 Status ArchiveWriter::AddDirectory(const std::string& path) {
+  if (impl_->state == Impl::State::kInView) return impl_->Ended(impl_->views.AddDirectory(path));
   ENTROFS_RETURN_IF_ERROR(impl_->Expect(Impl::State::kBetweenFiles));
   return impl_->Ended(impl_->paths.AddDirectory(path));
+}
+
+Result<Extent> ArchiveWriter::AddPoolExtent(const ExtentOptions& options, const Source& source) {
+  ENTROFS_RETURN_IF_ERROR(impl_->Expect(Impl::State::kBetweenFiles));
+  if (options.plain_bytes == 0) return Misuse(options.name + ": an extent of the pool must have bytes");
+  ENTROFS_ASSIGN_OR_RETURN(Extent extent, impl_->Append(options, source));
+  impl_->index.pool.push_back(extent);
+  return extent;
+}
+
+Result<uint32_t> ArchiveWriter::HandleOf(const Extent& written) const { return impl_->views.HandleOf(written); }
+
+Result<uint32_t> ArchiveWriter::AddDerived(const DerivedExtent& derived) { return impl_->views.AddDerived(derived); }
+
+Status ArchiveWriter::NameTree(const std::string& tree_name, const std::string& default_view) {
+  if ((!tree_name.empty() && !IsViewName(tree_name)) || !IsViewName(default_view)) {
+    return Misuse("archive writer: not the name of a view: '" + tree_name + "' or '" + default_view + "'");
+  }
+  impl_->index.tree_name = tree_name;
+  impl_->index.default_view = default_view;
+  return OkStatus();
+}
+
+Status ArchiveWriter::BeginView(const std::string& name) {
+  ENTROFS_RETURN_IF_ERROR(impl_->Expect(Impl::State::kBetweenFiles));
+  ENTROFS_RETURN_IF_ERROR(impl_->Ended(impl_->views.Begin(name)));
+  impl_->state = Impl::State::kInView;
+  return OkStatus();
+}
+
+Status ArchiveWriter::AddPart(uint32_t handle, const Source& source) {
+  ENTROFS_RETURN_IF_ERROR(impl_->Expect(Impl::State::kInViewFile));
+  ENTROFS_ASSIGN_OR_RETURN(uint64_t plain_bytes, impl_->views.SizeOf(handle));
+  Extent extent{.name = "part",
+                .plain_bytes = plain_bytes,
+                .segment_bytes = codec::kDefaultSegmentBytes,
+                .layout = {},
+                .planes = {}};
+  ENTROFS_RETURN_IF_ERROR(impl_->HashSource(extent, source));
+  impl_->current_view_file.extents.push_back(handle);
+  return OkStatus();
+}
+
+Status ArchiveWriter::AddViewFile(const ViewFile& file) {
+  ENTROFS_RETURN_IF_ERROR(impl_->Expect(Impl::State::kInView));
+  ENTROFS_RETURN_IF_ERROR(impl_->Ended(impl_->views.AddPath(file.path)));
+  ViewFile added = file;
+  added.mode &= 0555;
+  return impl_->Ended(impl_->views.AddFile(std::move(added)));
+}
+
+Status ArchiveWriter::EndView() {
+  ENTROFS_RETURN_IF_ERROR(impl_->Expect(Impl::State::kInView));
+  impl_->views.End();
+  impl_->state = Impl::State::kBetweenFiles;
+  return OkStatus();
 }
 
 Result<uint64_t> ArchiveWriter::Finish(const std::string& report_json, const Verify& verify) {

@@ -14,8 +14,11 @@ namespace entrofs::archive {
 
 // Writes an archive front to back with bounded memory: segments are encoded on a pool and appended in order, so the
 // bytes do not depend on the thread count. Call order: AddTable at any time before the extent that uses it;
-// BeginFile, AddExtent / AddSharedExtent ..., EndFile per virtual file; Finish once. Not thread-safe. After an error
-// only destruction is allowed, which leaves no file behind.
+// BeginFile, AddExtent / AddSharedExtent ..., EndFile per virtual file; AddPoolExtent between files; Finish once. Not
+// thread-safe. After an error only destruction is allowed, which leaves no file behind.
+//
+// With views: NameTree once; then per view BeginView, BeginFile, AddPart ..., EndFile (or AddViewFile) per file,
+// EndView. Extents are named by handles: HandleOf a stored one, or what AddDerived returned.
 class ArchiveWriter {
  public:
   // `pool` must outlive the writer. The archive appears at the path of `file` on Finish.
@@ -55,6 +58,26 @@ class ArchiveWriter {
   Status EndFile();
   // Directories that files imply need not be given, but may.
   Status AddDirectory(const std::string& path);
+
+  // As AddExtent, of an extent that no file of the stored tree shows. It must have bytes, and a view must use it.
+  Result<Extent> AddPoolExtent(const ExtentOptions& options, const Source& source);
+
+  // What names a written extent in derived extents and views. kInvalidArgument for one without bytes.
+  Result<uint32_t> HandleOf(const Extent& written) const;
+  // An extent computed from stored ones, which its inputs name by handles. Its sizes are checked here
+  // (kInvalidArgument). Equal ones are kept once. A view must use it.
+  Result<uint32_t> AddDerived(const DerivedExtent& derived);
+
+  // Makes this an archive with views: the files outside of views are the view `tree_name` ("" when there are none), and
+  // readers who ask for no view get `default_view`, which may be that one.
+  Status NameTree(const std::string& tree_name, const std::string& default_view);
+  Status BeginView(const std::string& name);
+  // In a file of a view: its next bytes are those of the extent of this handle. `source` gives them, for the hash.
+  Status AddPart(uint32_t handle, const Source& source);
+  // In a view, instead of BeginFile to EndFile: a file whose hash is known, with handles as its extents. Its size is
+  // computed here.
+  Status AddViewFile(const ViewFile& file);
+  Status EndView();
 
   // Writes report, index and footer. `report_json` is opaque here and comes back from ArchiveReader::ReadReport. The
   // file is complete but still under its temporary name; `verify` (may be null) may open that name and veto. Then

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "archive/views.h"
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/result.h"
@@ -21,7 +22,8 @@ inline constexpr uint32_t kVersion = 1;
 // Feature flags, in the footer; the header has none.
 inline constexpr uint32_t kExtendedLayouts = 1;  // some extent is cut into blocks, or holds differences of elements
 inline constexpr uint32_t kTrellisLayouts = 2;   // some extent holds indices of a trellis
-inline constexpr uint32_t kKnownFeatures = kExtendedLayouts | kTrellisLayouts;
+inline constexpr uint32_t kViews = 4;            // it has a pool, derived extents and views
+inline constexpr uint32_t kKnownFeatures = kExtendedLayouts | kTrellisLayouts | kViews;
 inline constexpr size_t kHeaderBytes = 16;
 inline constexpr size_t kFooterBytes = 96;
 // Stored segments begin with the XXH3-64 (seed: their archive offset) of the rest.
@@ -79,12 +81,33 @@ struct Table {
   std::vector<uint8_t> serialized;
 };
 
-// Everything about an archive but its segments and its report.
+// Everything about an archive but its segments and its report. `directories` and `files` are the *stored tree*: files
+// of stored extents alone, which every reader can show. The rest is there in archives with the feature kViews only.
 struct Index {
   std::vector<Table> tables;             // each used by some extent
   std::vector<std::string> directories;  // that no other path implies (empty ones); sorted
   std::vector<VirtualFile> files;        // sorted by path
+
+  std::string tree_name;               // the stored tree as a view; "" when it is none (and then empty)
+  std::vector<Extent> pool;            // stored extents that no file of the stored tree need show
+  std::vector<DerivedExtent> derived;  // numbered behind the stored extents
+  std::vector<View> views;             // sorted by name
+  std::string default_view;            // tree_name or the name of a view
+  bool has_views() const { return !default_view.empty(); }
 };
+
+// The stored extents by number: the place of their bytes in the archive counts, shared ones once and empty ones not at
+// all. (Of shared ones, the first that `files` and then `pool` list.) Points into `index`.
+std::vector<const Extent*> StoredExtents(const Index& index);
+
+// Calls use(extent) for every extent record of the index, in its order.
+template <typename Use>
+void ForEachExtent(const Index& index, const Use& use) {
+  for (const VirtualFile& file : index.files) {
+    for (const Extent& extent : file.extents) use(extent);
+  }
+  for (const Extent& extent : index.pool) use(extent);
+}
 
 // A compressed block of the archive: where it is and how to check it.
 struct Block {

@@ -1,50 +1,27 @@
 // The index: tables, directories, files and their extents. See docs/archive-format.md, "Index".
 
 #include <algorithm>
-#include <limits>
 
 #include "archive/format.h"
+#include "archive/index_fields.h"
 #include "archive/paths.h"
 
 namespace entrofs::archive {
 namespace {
 
 constexpr size_t kTableFixedBytes = 4;
-constexpr size_t kFileFixedBytes = 4 + 2 + 8 + 8 + 16 + 4;
-constexpr size_t kExtentFixedBytes = 4 + 1 + 1 + 4 + 8 + 8 + 8;
-constexpr uint64_t kMaxFileBytes = std::numeric_limits<int64_t>::max();
 
-Error Corrupt(const std::string& what) { return Error{ErrorCode::kCorrupt, "index: " + what}; }
+Error Corrupt(const std::string& what) { return CorruptIndex(what); }
 
 bool NeedsTable(codec::CodecKind kind) { return kind == codec::CodecKind::kTans || kind == codec::CodecKind::kHuffman; }
-
-void WriteText(ByteWriter& writer, std::string_view text) {
-  writer.WriteU32(static_cast<uint32_t>(text.size()));
-  writer.WriteBytes(AsBytes(text));
-}
-
-std::string ReadText(ByteReader& reader) { return std::string(AsText(reader.ReadBytes(reader.ReadU32()))); }
-
-// Reads a count of records that take at least `record_bytes` each; a count the rest of the index cannot hold is an
-// error, so reserving that many is safe.
-uint32_t ReadCount(ByteReader& reader, size_t record_bytes) {
-  uint32_t count = reader.ReadU32();
-  if (count > reader.remaining() / record_bytes) {
-    reader.ReadBytes(reader.remaining() + 1);
-    return 0;
-  }
-  return count;
-}
 
 // The numbers tables get in the index: in order of first use, unused ones none.
 class TableNumbers {
  public:
   explicit TableNumbers(const Index& index) : numbers_(index.tables.size(), kNoTable) {
-    for (const VirtualFile& file : index.files) {
-      for (const Extent& extent : file.extents) {
-        for (const PlaneInfo& plane : extent.planes) Use(plane.table);
-      }
-    }
+    ForEachExtent(index, [&](const Extent& extent) {
+      for (const PlaneInfo& plane : extent.planes) Use(plane.table);
+    });
   }
   const std::vector<uint32_t>& in_order() const { return in_order_; }
   uint32_t operator[](uint32_t table) const { return table == kNoTable ? kNoTable : numbers_[table]; }
@@ -213,6 +190,19 @@ Result<VirtualFile> ReadFile(ByteReader& reader, const std::vector<Table>& table
   return file;
 }
 
+Status ReadPool(ByteReader& reader, Index& index, uint32_t features) {
+  index.tree_name = ReadText(reader);
+  const uint32_t count = ReadCount(reader, kExtentFixedBytes);
+  if (!reader.ok()) return Corrupt("broken pool");
+  index.pool.reserve(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    ENTROFS_ASSIGN_OR_RETURN(Extent extent, ReadExtent(reader, index.tables, features));
+    if (extent.plain_bytes == 0) return Corrupt("empty extent in the pool");
+    index.pool.push_back(std::move(extent));
+  }
+  return OkStatus();
+}
+
 bool SameStorage(const Extent& a, const Extent& b) {
   return a.index_archive_offset == b.index_archive_offset && a.stored_bytes == b.stored_bytes &&
          a.plain_bytes == b.plain_bytes && a.segment_bytes == b.segment_bytes && a.layout == b.layout &&
@@ -222,11 +212,9 @@ bool SameStorage(const Extent& a, const Extent& b) {
 // The extents, shared ones once, fill the archive from the header to `extents_end`.
 Status CheckTiling(const Index& index, uint64_t extents_end) {
   std::vector<const Extent*> extents;
-  for (const VirtualFile& file : index.files) {
-    for (const Extent& extent : file.extents) {
-      if (extent.plain_bytes > 0) extents.push_back(&extent);
-    }
-  }
+  ForEachExtent(index, [&](const Extent& extent) {
+    if (extent.plain_bytes > 0) extents.push_back(&extent);
+  });
   std::sort(extents.begin(), extents.end(),
             [](const Extent* a, const Extent* b) { return a->index_archive_offset < b->index_archive_offset; });
   uint64_t position = kHeaderBytes;
@@ -260,13 +248,11 @@ Status CheckPaths(const Index& index) {
 // Bounds what parsing all tables costs by what is stored: a table takes more memory than its record.
 Status CheckTablesUsed(const Index& index) {
   std::vector<bool> used(index.tables.size());
-  for (const VirtualFile& file : index.files) {
-    for (const Extent& extent : file.extents) {
-      for (const PlaneInfo& plane : extent.planes) {
-        if (plane.table != kNoTable) used[plane.table] = true;
-      }
+  ForEachExtent(index, [&](const Extent& extent) {
+    for (const PlaneInfo& plane : extent.planes) {
+      if (plane.table != kNoTable) used[plane.table] = true;
     }
-  }
+  });
   if (std::find(used.begin(), used.end(), false) != used.end()) return Corrupt("table that nothing uses");
   return OkStatus();
 }
@@ -274,14 +260,26 @@ Status CheckTablesUsed(const Index& index) {
 }  // namespace
 
 uint32_t FeaturesOf(const Index& index) {
-  uint32_t features = 0;
-  for (const VirtualFile& file : index.files) {
-    for (const Extent& extent : file.extents) {
-      if (extent.layout.is_extended()) features |= kExtendedLayouts;
-      if (extent.layout.trellis) features |= kTrellisLayouts;
-    }
-  }
+  uint32_t features = index.has_views() ? kViews : 0;
+  ForEachExtent(index, [&](const Extent& extent) {
+    if (extent.layout.is_extended()) features |= kExtendedLayouts;
+    if (extent.layout.trellis) features |= kTrellisLayouts;
+  });
   return features;
+}
+
+std::vector<const Extent*> StoredExtents(const Index& index) {
+  std::vector<const Extent*> extents;
+  ForEachExtent(index, [&](const Extent& extent) {
+    if (extent.plain_bytes > 0) extents.push_back(&extent);
+  });
+  auto place = [](const Extent* extent) { return extent->index_archive_offset; };
+  std::stable_sort(extents.begin(), extents.end(),
+                   [&](const Extent* a, const Extent* b) { return place(a) < place(b); });
+  extents.erase(std::unique(extents.begin(), extents.end(),
+                            [&](const Extent* a, const Extent* b) { return place(a) == place(b); }),
+                extents.end());
+  return extents;
 }
 
 std::vector<uint8_t> EncodeIndex(const Index& index) {
@@ -307,6 +305,12 @@ std::vector<uint8_t> EncodeIndex(const Index& index) {
     writer.WriteU32(static_cast<uint32_t>(file.extents.size()));
     for (const Extent& extent : file.extents) WriteExtent(writer, extent, numbers);
   }
+  if (index.has_views()) {
+    WriteText(writer, index.tree_name);
+    writer.WriteU32(static_cast<uint32_t>(index.pool.size()));
+    for (const Extent& extent : index.pool) WriteExtent(writer, extent, numbers);
+    WriteViews(writer, index);
+  }
   return std::move(writer).Take();
 }
 
@@ -327,10 +331,15 @@ Result<Index> DecodeIndex(ByteSpan bytes, uint64_t extents_end, uint32_t feature
     ENTROFS_ASSIGN_OR_RETURN(VirtualFile file, ReadFile(reader, index.tables, features));
     index.files.push_back(std::move(file));
   }
+  if ((features & kViews) != 0) {
+    ENTROFS_RETURN_IF_ERROR(ReadPool(reader, index, features));
+    ENTROFS_RETURN_IF_ERROR(ReadViews(reader, index));
+  }
   if (!reader.AtEnd()) return Corrupt("broken or longer than its records");
   ENTROFS_RETURN_IF_ERROR(CheckPaths(index));
   ENTROFS_RETURN_IF_ERROR(CheckTiling(index, extents_end));
   ENTROFS_RETURN_IF_ERROR(CheckTablesUsed(index));
+  if ((features & kViews) != 0) ENTROFS_RETURN_IF_ERROR(CheckViews(index));
   return index;
 }
 

@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <mutex>
 
 #include "base/buffer.h"
+#include "base/parallel.h"
 
 namespace entrofs::archive {
 
@@ -82,28 +82,13 @@ Result<Key> ReadKey(const std::string& path, bool is_private) {
                                   : ": no Ed25519 public key; make it with 'openssl pkey -in PRIVATE_KEY -pubout'")};
 }
 
-// Runs job(first chunk, chunk count) for all chunks on the pool; the first error that came.
+// Runs job(first chunk, chunk count) for all chunks on the pool; the error of the first chunks that failed.
 Status ForAllChunks(uint64_t chunk_count, ThreadPool& pool,
                     const std::function<Status(uint64_t first, uint64_t count)>& job) {
-  std::mutex mutex;
-  Status status;
-  pool.ParallelFor(static_cast<size_t>((chunk_count + kJobChunks - 1) / kJobChunks), [&](size_t i) {
+  return ParallelForStatus(pool, static_cast<size_t>((chunk_count + kJobChunks - 1) / kJobChunks), [&](size_t i) {
     const uint64_t first = i * kJobChunks;
-    {
-      std::lock_guard lock(mutex);
-      if (!status) return;
-    }
-    Status one;
-    try {
-      one = job(first, std::min(kJobChunks, chunk_count - first));
-    } catch (const std::exception&) {
-      one = Error{ErrorCode::kNoMemory, "out of memory"};
-    }
-    if (one) return;
-    std::lock_guard lock(mutex);
-    if (status) status = std::move(one);
+    return job(first, std::min(kJobChunks, chunk_count - first));
   });
-  return status;
 }
 
 class SignedFile : public RandomAccessFile {

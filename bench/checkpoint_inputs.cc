@@ -84,11 +84,11 @@ constexpr Recipe kRecipes[] = {
     {kBf16TensorName, 2, AppendWhole},
 };
 
-bool IsMatrix(const packer::TensorInfo& tensor) {
-  return tensor.dtype == packer::Dtype::kBf16 && tensor.shape.size() == 2 && tensor.size_bytes > 0;
+bool IsMatrix(const packer::source::TensorInfo& tensor) {
+  return tensor.dtype == packer::source::Dtype::kBf16 && tensor.shape.size() == 2 && tensor.size_bytes > 0;
 }
 
-Result<Rows> ReadMatrix(const RandomAccessFile& file, const packer::TensorInfo& tensor) {
+Result<Rows> ReadMatrix(const RandomAccessFile& file, const packer::source::TensorInfo& tensor) {
   Rows rows;
   rows.columns = tensor.shape[1];
   rows.bf16.resize(tensor.element_count());
@@ -103,16 +103,16 @@ Result<std::vector<uint8_t>> MakeFromCheckpoint(std::string_view name, size_t si
   const Recipe& recipe =
       *std::find_if(std::begin(kRecipes), std::end(kRecipes), [&](const Recipe& r) { return r.name == name; });
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<RandomAccessFile> file, OpenForReading(path));
-  auto header = packer::ReadSafetensorsHeader(*file);
+  auto header = packer::source::ReadSafetensorsHeader(*file);
   if (!header) return std::move(header.error()).WithContext(path);
   double weights = 0;
-  for (const packer::TensorInfo& tensor : header->tensors) {
+  for (const packer::source::TensorInfo& tensor : header->tensors) {
     if (IsMatrix(tensor)) weights += static_cast<double>(tensor.element_count());
   }
   if (weights == 0) return Error{ErrorCode::kUnsupported, path + ": no BF16 matrices"};
   const double share = std::min(1.0, static_cast<double>(size_bytes) / (weights * recipe.bytes_per_weight));
   std::vector<uint8_t> plain;
-  for (const packer::TensorInfo& tensor : header->tensors) {
+  for (const packer::source::TensorInfo& tensor : header->tensors) {
     if (!IsMatrix(tensor)) continue;
     ENTROFS_ASSIGN_OR_RETURN(Rows rows, ReadMatrix(*file, tensor));
     const size_t before = plain.size();

@@ -10,9 +10,9 @@
 namespace entrofs::bench {
 namespace {
 
-Result<packer::Dtype> ParseSampleDtype(std::string name) {
+Result<packer::source::Dtype> ParseSampleDtype(std::string name) {
   for (char& letter : name) letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
-  if (const auto dtype = packer::ParseDtype(name)) return *dtype;
+  if (const auto dtype = packer::source::ParseDtype(name)) return *dtype;
   return Error{ErrorCode::kInvalidArgument, "--dtype: bf16, f16 or f32"};
 }
 

@@ -8,14 +8,14 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "bench/random.h"
-#include "packer/quantize/float_formats.h"
+#include "packer/quantize/arithmetic/float_formats.h"
 #include "packer/source/safetensors.h"
 
 namespace entrofs::bench {
 namespace {
 
-using packer::Dtype;
-using packer::TensorInfo;
+using packer::source::Dtype;
+using packer::source::TensorInfo;
 
 constexpr uint64_t kHeadSize = 64;
 constexpr uint64_t kHiddenStep = 128;
@@ -75,14 +75,14 @@ void FillRow(const TensorInfo& tensor, Random& random, std::vector<float>& row) 
 Status AppendWeights(const TensorInfo& tensor, uint64_t seed, NewFile& file) {
   Random random(seed);
   std::vector<float> row(tensor.shape.back());
-  const size_t width = packer::quantize::ByteWidth(tensor.dtype);
+  const size_t width = packer::quantize::arithmetic::ByteWidth(tensor.dtype);
   std::vector<uint8_t> encoded(row.size() * width);
   const uint64_t row_count = tensor.element_count() / row.size();
   for (uint64_t i = 0; i < row_count; ++i) {
     FillRow(tensor, random, row);
-    packer::quantize::RoundFloats(tensor.dtype, row.data(), row.size());
+    packer::quantize::arithmetic::RoundFloats(tensor.dtype, row.data(), row.size());
     for (size_t j = 0; j < row.size(); ++j) {
-      packer::quantize::EncodeFloat(tensor.dtype, row[j], encoded.data() + j * width);
+      packer::quantize::arithmetic::EncodeFloat(tensor.dtype, row[j], encoded.data() + j * width);
     }
     ENTROFS_RETURN_IF_ERROR(file.Append(encoded));
   }
@@ -96,7 +96,7 @@ Status WriteText(const std::string& path, const std::string& text) {
 }
 
 Status WriteShard(const std::string& path, const std::vector<TensorInfo>& tensors, uint64_t seed) {
-  ENTROFS_ASSIGN_OR_RETURN(std::string header, packer::EncodeSafetensorsHeader(tensors, {{"format", "pt"}}));
+  ENTROFS_ASSIGN_OR_RETURN(std::string header, packer::source::EncodeSafetensorsHeader(tensors, {{"format", "pt"}}));
   ENTROFS_ASSIGN_OR_RETURN(auto file, CreateFile(path));
   ENTROFS_RETURN_IF_ERROR(file->Append(AsBytes(header)));
   for (const TensorInfo& tensor : tensors) {
@@ -181,7 +181,7 @@ std::vector<TensorInfo> ListTensors(const SampleShape& shape, Dtype dtype) {
 }
 
 Status WriteSampleCheckpoint(const SampleOptions& options, const std::string& directory) {
-  if (!packer::quantize::IsQuantizable(options.dtype)) {
+  if (!packer::quantize::arithmetic::IsQuantizable(options.dtype)) {
     return Error{ErrorCode::kInvalidArgument, "dtype must be BF16, F16 or F32"};
   }
   const uint64_t weight_count = options.size_bytes * 8 / BitWidth(options.dtype);

@@ -13,8 +13,8 @@
 namespace entrofs::bench {
 
 struct SampleOptions {
-  uint64_t size_bytes = 64'000'000;            // of the weights, met within some per cent
-  packer::Dtype dtype = packer::Dtype::kBf16;  // BF16, F16 or F32
+  uint64_t size_bytes = 64'000'000;                            // of the weights, met within some per cent
+  packer::source::Dtype dtype = packer::source::Dtype::kBf16;  // BF16, F16 or F32
   unsigned shards = 1;
   uint64_t seed = 1;
 };
@@ -35,7 +35,7 @@ struct SampleShape {
 SampleShape ChooseShape(uint64_t weight_count);
 
 // The model's tensors in file order, offsets not set.
-std::vector<packer::TensorInfo> ListTensors(const SampleShape& shape, packer::Dtype dtype);
+std::vector<packer::source::TensorInfo> ListTensors(const SampleShape& shape, packer::source::Dtype dtype);
 
 // Writes config.json, generation_config.json, tokenizer.json, tokenizer_config.json and the safetensors files into
 // `directory`, which is created and must be empty. Holds one row of weights at a time. The same options give the same
@@ -43,7 +43,7 @@ std::vector<packer::TensorInfo> ListTensors(const SampleShape& shape, packer::Dt
 Status WriteSampleCheckpoint(const SampleOptions& options, const std::string& directory);
 
 // In sample_files.cc: the texts of the small files.
-std::string SampleConfig(const SampleShape& shape, packer::Dtype dtype);
+std::string SampleConfig(const SampleShape& shape, packer::source::Dtype dtype);
 std::string SampleGenerationConfig();
 // One token per byte and the special tokens <s> and </s>.
 std::string SampleTokenizer();

@@ -38,10 +38,10 @@ std::string Text(const Json& json) { return json.dump(2) + "\n"; }
 
 }  // namespace
 
-std::string SampleConfig(const SampleShape& shape, packer::Dtype dtype) {
-  const char* torch_name = dtype == packer::Dtype::kF32   ? "float32"
-                           : dtype == packer::Dtype::kF16 ? "float16"
-                                                          : "bfloat16";
+std::string SampleConfig(const SampleShape& shape, packer::source::Dtype dtype) {
+  const char* torch_name = dtype == packer::source::Dtype::kF32   ? "float32"
+                           : dtype == packer::source::Dtype::kF16 ? "float16"
+                                                                  : "bfloat16";
   return Text({{"architectures", {"LlamaForCausalLM"}},
                {"model_type", "llama"},
                {"hidden_act", "silu"},

@@ -11,16 +11,16 @@
 #include "base/thread_pool.h"
 #include "bench/inputs.h"
 #include "bench/process.h"
-#include "packer/pack.h"
-#include "packer/progress.h"
+#include "packer/pack/pack.h"
+#include "packer/read/progress.h"
 #include "packer/source/checkpoint.h"
 
 namespace entrofs::bench {
 namespace {
 
 namespace stdfs = std::filesystem;
-using packer::Dtype;
-using packer::TensorInfo;
+using packer::source::Dtype;
+using packer::source::TensorInfo;
 
 // Real weights are few; a prime keeps their repetitions from falling on the same places.
 constexpr uint64_t kShiftBytes = 1000003;
@@ -108,14 +108,14 @@ Status WritePlain(const std::string& path, const std::vector<TensorInfo>& tensor
 }
 
 Status PackPlain(const SampleModel& model) {
-  ENTROFS_ASSIGN_OR_RETURN(packer::Checkpoint checkpoint, packer::OpenCheckpoint(model.plain_path));
-  const packer::OutputTree tree = packer::LosslessTree(checkpoint);
-  packer::PackOptions options;
-  options.codec = packer::CodecChoice::kTans;
+  ENTROFS_ASSIGN_OR_RETURN(packer::source::Checkpoint checkpoint, packer::source::OpenCheckpoint(model.plain_path));
+  const packer::tree::OutputTree tree = packer::tree::LosslessTree(checkpoint);
+  packer::pack::PackOptions options;
+  options.codec = packer::pack::CodecChoice::kTans;
   options.verify = false;  // every mount is compared with the plain file
   ThreadPool pool(ThreadPool::AvailableCpus());
-  packer::NoProgress progress;
-  auto result = packer::Pack(tree, model.archive_path, options, pool, progress);
+  packer::read::NoProgress progress;
+  auto result = packer::pack::Pack(tree, model.archive_path, options, pool, progress);
   if (!result) return std::move(result.error());
   return OkStatus();
 }
@@ -138,7 +138,7 @@ Result<SampleModel> MakeSampleModel(const std::string& folder, uint64_t size_byt
   model.plain_path = folder + "/" + kModelName;
   model.archive_path = folder + "/model.entro";
   const std::vector<TensorInfo> tensors = Tensors(size_bytes);
-  ENTROFS_ASSIGN_OR_RETURN(std::string header, packer::EncodeSafetensorsHeader(tensors, {{"format", "pt"}}));
+  ENTROFS_ASSIGN_OR_RETURN(std::string header, packer::source::EncodeSafetensorsHeader(tensors, {{"format", "pt"}}));
   model.plain_bytes = model.weights_begin = header.size();
   for (const TensorInfo& tensor : tensors) {
     model.plain_bytes += tensor.size_bytes;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/log2.h"
+#include "base/portable_math.h"
 #include "codec/codec.h"
 #include "codec/units.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "base/log2.h"
+#include "base/portable_math.h"
 #include "codec/prefix_code.h"
 
 namespace entrofs::codec {

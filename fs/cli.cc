@@ -3,13 +3,17 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <deque>
 #include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <ostream>
 
-#include "base/units.h"
 #include "codec/codec.h"
 #include "fs/mount.h"
-#include "fs/mount_arguments.h"
+#include "fs/mount_options.h"
 #include "fs/mount_table.h"
 #include "fs/plain_folder.h"
 #include "fs/status.h"
@@ -54,70 +58,78 @@ MountOptions DefaultMountOptions() {
 // The subcommands. Each adds its arguments to `command` and returns what to do with them once they are parsed.
 using Action = std::function<Status(const Streams&)>;
 
+// What the command line says about one entry of the table.
+struct GivenOption {
+  const MountOption* option;
+  std::string flag;  // "--cache-size"
+  std::string value;
+  bool is_given = false;
+};
+
+// Adds --name for every option of a mount. The values are in `given`, which must not move, once they are parsed.
+void AddMountOptions(CLI::App& command, std::deque<GivenOption>& given) {
+  for (const MountOption& option : MountOptionTable()) {
+    GivenOption& entry = given.emplace_back(GivenOption{&option, "--" + std::string(option.name), {}});
+    std::replace(entry.flag.begin(), entry.flag.end(), '_', '-');
+    const std::string help(option.help);
+    switch (option.takes) {
+      case MountOption::Takes::kNothing:
+      case MountOption::Takes::kYesOrNo:
+        command.add_flag(entry.flag, entry.is_given, help);
+        break;
+      case MountOption::Takes::kOptionalValue:
+        command.add_flag(entry.flag + "{yes}", entry.value, help + " (" + std::string(option.syntax) + ")");
+        break;
+      case MountOption::Takes::kValue:
+        command.add_option(entry.flag, entry.value, help)->type_name(std::string(option.syntax));
+        break;
+    }
+  }
+}
+
+Status ApplyGiven(const std::deque<GivenOption>& given, MountOptions& options) {
+  for (const GivenOption& entry : given) {
+    if (!entry.is_given && entry.value.empty()) continue;
+    const std::string_view value = entry.is_given ? "yes" : std::string_view(entry.value);
+    ENTROFS_RETURN_IF_ERROR(ApplyMountOption(*entry.option, entry.flag, value, options));
+  }
+  return OkStatus();
+}
+
+constexpr char kMountFooter[] =
+    "Each option above is a mount option, too, with '_' for '-': -o cache_size=8G,noallow_other and the like, here "
+    "and\n"
+    "in fstab. The command line wins over -o. allow_other and core_dumps can be turned off: noallow_other, "
+    "nocore_dumps.\n"
+    "ro, nofail, noauto, user, _netdev, x-... and the like are accepted and left to mount(8).\n"
+    "\nExamples:\n"
+    "  entrofs mount llama.entro /mnt/llama           # returns when the files are there\n"
+    "  ls /mnt/llama && entrofs status /mnt/llama\n"
+    "  entrofs umount /mnt/llama\n"
+    "  entrofs mount big.entro /mnt/big --cache-size 8G --cache-policy scan   # a model larger than memory\n"
+    "  entrofs mount big.entro /mnt/big --archive-in-memory                   # an archive on slow storage";
+
 Action AddMount(CLI::App& command) {
   struct Arguments {
-    std::string archive, folder, cache_size, cache_policy, engine, key, archive_memory;
-    std::vector<std::string> options;
-    size_t threads = 0;
-    bool foreground = false, allow_other = false;
+    std::string archive, folder;
+    std::vector<std::string> texts;  // of -o
+    std::deque<GivenOption> given;
+    bool foreground = false;
   };
   auto arguments = std::make_shared<Arguments>();
   command.add_option("FILE", arguments->archive, "the archive (.entro)")->required();
-  command.add_option("DIR", arguments->folder, "the folder its files shall appear in")->required();
+  command.add_option("DIR", arguments->folder, "the folder in which its files appear")->required();
   command.add_flag("-f,--foreground", arguments->foreground, "stay in the foreground and log to stderr");
-  command.add_option("-o", arguments->options, "mount options, see below")
-      ->type_name("OPT,...")
-      ->allow_extra_args(false);
-  command.add_option("--cache-size", arguments->cache_size, "decoded data to keep, like 64M (16M)")->type_name("SIZE");
-  command
-      .add_option("--cache-policy", arguments->cache_policy,
-                  "lru: what was read lately; scan: a fixed part of a model that does not fit into memory (lru)")
-      ->check(CLI::IsMember({"lru", "scan"}));
-  command
-      .add_option(
-          "--engine", arguments->engine,
-          "erofs: let the kernel's EROFS show the files, with larger pages and faster, but not for O_DIRECT\n"
-          "(root, Linux 6.12); memory: decode each file whole into memory when it is opened, the fastest where\n"
-          "there is room (root, Linux 6.9); auto: erofs where it works; fuse (fuse)")
-      ->check(CLI::IsMember({"fuse", "erofs", "memory", "auto"}));
-  command.add_option("--threads", arguments->threads, "threads that decode (as many as CPUs)")
-      ->check(CLI::Range(1, 1024));
-  command.add_flag("--allow-other", arguments->allow_other,
-                   "let other users read as well (root: the default; others need user_allow_other in /etc/fuse.conf)");
-  command
-      .add_option("--require-signature", arguments->key,
-                  "serve only what FILE.sig signs with the private half of this key (made by entro-pack sign)")
-      ->type_name("PUBLIC_KEY");
-  command.add_flag("--archive-in-memory{yes}", arguments->archive_memory,
-                   "keep the archive itself in memory, so that storage is not waited for; =lock: never swapped");
-  command.footer(std::string(MountOptionsHelp()) +
-                 "\nExamples:\n"
-                 "  entrofs mount llama.entro /mnt/llama           # returns when the files are there\n"
-                 "  ls /mnt/llama && entrofs status /mnt/llama\n"
-                 "  entrofs umount /mnt/llama\n"
-                 "  entrofs mount big.entro /mnt/big --cache-size 8G --cache-policy scan   # larger than memory\n"
-                 "  entrofs mount big.entro /mnt/big --archive-in-memory                   # its archive is not");
+  command.add_option("-o", arguments->texts, "mount options, see below")->type_name("OPT,...")->allow_extra_args(false);
+  AddMountOptions(command, arguments->given);
+  command.footer(kMountFooter);
   return [arguments](const Streams&) -> Status {
     MountOptions options = DefaultMountOptions();
-    for (const std::string& text : arguments->options) ENTROFS_RETURN_IF_ERROR(ApplyMountOptions(text, options));
+    for (const std::string& text : arguments->texts) ENTROFS_RETURN_IF_ERROR(ApplyMountOptions(text, options));
+    ENTROFS_RETURN_IF_ERROR(ApplyGiven(arguments->given, options));
     options.archive_path = arguments->archive;
     options.mount_point = arguments->folder;
     options.foreground = arguments->foreground;
-    if (arguments->threads != 0) options.threads = arguments->threads;
-    if (arguments->allow_other) options.allow_other = true;
-    if (!arguments->key.empty()) options.require_signature = arguments->key;
-    if (!arguments->cache_policy.empty()) {
-      ENTROFS_RETURN_IF_ERROR(ApplyMountOptions("cache_policy=" + arguments->cache_policy, options));
-    }
-    if (!arguments->engine.empty()) {
-      ENTROFS_RETURN_IF_ERROR(ApplyMountOptions("engine=" + arguments->engine, options));
-    }
-    if (!arguments->archive_memory.empty()) {
-      ENTROFS_RETURN_IF_ERROR(ApplyMountOptions("archive_in_memory=" + arguments->archive_memory, options));
-    }
-    if (!arguments->cache_size.empty()) {
-      ENTROFS_ASSIGN_OR_RETURN(options.cache_bytes, ParseBytes(arguments->cache_size));
-    }
     ENTROFS_RETURN_IF_ERROR(codec::CheckKernelsVariable());
     return Mount(options);
   };

@@ -23,7 +23,7 @@ constexpr char kVolumeName[] = "entrofs";
 // An inode's number is its place in the metadata, in slots.
 constexpr uint64_t kInodeSlotBytes = 32;
 constexpr uint64_t kInodeBytes = 64;  // the extended form, which has 64-bit sizes and a time of its own
-constexpr uint64_t kPlaceBytes = 4;   // of one piece: the number of its first block
+constexpr uint64_t kPlaceBytes = 4;   // of one chunk: the number of its first block
 constexpr uint16_t kFormatExtended = 1;
 constexpr uint16_t kFormatFlat = 0 << 1;
 constexpr uint16_t kFormatChunked = 4 << 1;
@@ -37,12 +37,12 @@ constexpr uint64_t kMaxImageBytes = uint64_t{0xffffffff} * kBlock;
 
 uint64_t RoundUp(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
-uint64_t PieceCount(uint64_t size_bytes, uint64_t piece_bytes) { return (size_bytes + piece_bytes - 1) / piece_bytes; }
+uint64_t ChunkCount(uint64_t size_bytes, uint64_t chunk_bytes) { return (size_bytes + chunk_bytes - 1) / chunk_bytes; }
 
-// Image bytes that a file takes, blocks between pieces included.
-uint64_t FootprintBytes(uint64_t size_bytes, uint64_t piece_bytes) {
+// Image bytes that a file takes, blocks between chunks included.
+uint64_t FootprintBytes(uint64_t size_bytes, uint64_t chunk_bytes) {
   if (size_bytes == 0) return 0;
-  return RoundUp(size_bytes, kBlock) + (PieceCount(size_bytes, piece_bytes) - 1) * kBlock;
+  return RoundUp(size_bytes, kBlock) + (ChunkCount(size_bytes, chunk_bytes) - 1) * kBlock;
 }
 
 struct Entry {
@@ -71,13 +71,13 @@ size_t EntriesInBlock(const std::vector<Entry>& entries, size_t first) {
 // Makes the metadata: first the places of everything, then the bytes.
 class ErofsImage::Writer {
  public:
-  Writer(const FileTree& tree, const Attributes& attributes, uint64_t piece_bytes)
-      : tree_(tree), attributes_(attributes), piece_bytes_(piece_bytes), places_(tree.size()) {}
+  Writer(const FileTree& tree, const Attributes& attributes, uint64_t chunk_bytes)
+      : tree_(tree), attributes_(attributes), chunk_bytes_(chunk_bytes), places_(tree.size()) {}
 
   Result<ErofsImage> Write() {
     ENTROFS_RETURN_IF_ERROR(PlaceAll());
     image_.metadata_.resize(metadata_bytes_);
-    image_.piece_bytes_ = piece_bytes_;
+    image_.chunk_bytes_ = chunk_bytes_;
     WriteSuper();
     for (InodeNumber inode = 1; inode <= tree_.size(); ++inode) {
       const Node& node = *tree_.Find(inode);
@@ -85,7 +85,7 @@ class ErofsImage::Writer {
       if (node.is_folder()) {
         WriteFolder(node);
       } else {
-        WritePieces(node);
+        WriteChunks(node);
       }
     }
     return std::move(image_);
@@ -108,7 +108,7 @@ class ErofsImage::Writer {
       const Node& node = *tree_.Find(inode);
       PlaceOf(inode).inode_offset = end = RoundUp(end, kInodeSlotBytes);
       end += kInodeBytes;
-      if (!node.is_folder()) end += PieceCount(node.size_bytes, piece_bytes_) * kPlaceBytes;
+      if (!node.is_folder()) end += ChunkCount(node.size_bytes, chunk_bytes_) * kPlaceBytes;
       if (end > kMaxImageBytes) return TooLarge();
     }
     end = RoundUp(end, kBlock);
@@ -149,7 +149,7 @@ class ErofsImage::Writer {
     if (node.size_bytes == 0) return begin;
     image_.files_.push_back({begin, node.size_bytes, node.inode});
     // Saturates, so that sizes from strangers cannot wrap around.
-    return begin + std::min(FootprintBytes(std::min(node.size_bytes, kMaxImageBytes), piece_bytes_), kMaxImageBytes);
+    return begin + std::min(FootprintBytes(std::min(node.size_bytes, kMaxImageBytes), chunk_bytes_), kMaxImageBytes);
   }
 
   void WriteSuper() {
@@ -171,8 +171,8 @@ class ErofsImage::Writer {
     uint32_t mode = (node.mode & attributes_.mode_mask) | (node.is_folder() ? S_IFDIR : S_IFREG);
     StoreLe<uint16_t>(inode + 4, static_cast<uint16_t>(mode));
     StoreLe<uint64_t>(inode + 8, place.size_bytes);
-    // Of a folder its first block, of a file the size of its pieces.
-    uint64_t where = node.is_folder() ? place.data_offset / kBlock : std::countr_zero(piece_bytes_ / kBlock);
+    // Of a folder its first block, of a file the size of its chunks.
+    uint64_t where = node.is_folder() ? place.data_offset / kBlock : std::countr_zero(chunk_bytes_ / kBlock);
     StoreLe<uint32_t>(inode + 16, static_cast<uint32_t>(where));
     StoreLe<uint32_t>(inode + 20, static_cast<uint32_t>(node.inode));
     StoreLe<uint32_t>(inode + 24, attributes_.owner);
@@ -184,12 +184,12 @@ class ErofsImage::Writer {
     StoreLe<uint32_t>(inode + 44, node.is_folder() ? 2 + node.folder_count : 1);
   }
 
-  void WritePieces(const Node& node) {
+  void WriteChunks(const Node& node) {
     const Place& place = PlaceOf(node.inode);
-    uint64_t count = PieceCount(node.size_bytes, piece_bytes_);
-    for (uint64_t piece = 0; piece < count; ++piece) {
-      uint64_t block = (place.data_offset + piece * (piece_bytes_ + kBlock)) / kBlock;
-      StoreLe(At(place.inode_offset + kInodeBytes + piece * kPlaceBytes), static_cast<uint32_t>(block));
+    uint64_t count = ChunkCount(node.size_bytes, chunk_bytes_);
+    for (uint64_t chunk = 0; chunk < count; ++chunk) {
+      uint64_t block = (place.data_offset + chunk * (chunk_bytes_ + kBlock)) / kBlock;
+      StoreLe(At(place.inode_offset + kInodeBytes + chunk * kPlaceBytes), static_cast<uint32_t>(block));
     }
   }
 
@@ -213,48 +213,48 @@ class ErofsImage::Writer {
 
   const FileTree& tree_;
   const Attributes attributes_;
-  const uint64_t piece_bytes_;
+  const uint64_t chunk_bytes_;
   std::vector<Place> places_;  // by inode - 1
   uint64_t metadata_bytes_ = 0;
   ErofsImage image_;
 };
 
-Result<ErofsImage> ErofsImage::Build(const FileTree& tree, const Attributes& attributes, uint64_t piece_bytes) {
-  assert(piece_bytes >= kBlock && std::has_single_bit(piece_bytes));
-  return Writer(tree, attributes, piece_bytes).Write();
+Result<ErofsImage> ErofsImage::Build(const FileTree& tree, const Attributes& attributes, uint64_t chunk_bytes) {
+  assert(chunk_bytes >= kBlock && std::has_single_bit(chunk_bytes));
+  return Writer(tree, attributes, chunk_bytes).Write();
 }
 
-std::vector<ErofsImage::Range> ErofsImage::Cut(uint64_t offset, uint64_t length) const {
-  std::vector<Range> ranges;
+std::vector<ErofsImage::Part> ErofsImage::Cut(uint64_t offset, uint64_t length) const {
+  std::vector<Part> parts;
   while (length > 0) {
-    Range range = At(offset);
-    range.size_bytes = std::min(range.size_bytes, length);
-    if (range.kind == Range::Kind::kMetadata) range.metadata = range.metadata.first(range.size_bytes);
-    offset += range.size_bytes;
-    length -= range.size_bytes;
-    ranges.push_back(range);
+    Part part = At(offset);
+    part.size_bytes = std::min(part.size_bytes, length);
+    if (part.kind == Part::Kind::kMetadata) part.metadata = part.metadata.first(part.size_bytes);
+    offset += part.size_bytes;
+    length -= part.size_bytes;
+    parts.push_back(part);
   }
-  return ranges;
+  return parts;
 }
 
 // The rest, from `offset` on, of whatever lies there.
-ErofsImage::Range ErofsImage::At(uint64_t offset) const {
+ErofsImage::Part ErofsImage::At(uint64_t offset) const {
   if (offset < metadata_.size()) {
     ByteSpan rest = ByteSpan(metadata_).subspan(offset);
-    return {Range::Kind::kMetadata, rest.size(), rest, 0, 0};
+    return {Part::Kind::kMetadata, rest.size(), rest, 0, 0};
   }
   auto next = std::upper_bound(files_.begin(), files_.end(), offset,
                                [](uint64_t at, const File& file) { return at < file.image_offset; });
   uint64_t end = next == files_.end() ? size_bytes_ : next->image_offset;
   const File& file = *(next - 1);  // data begins with a file
-  uint64_t piece = (offset - file.image_offset) / (piece_bytes_ + kBlock);
-  uint64_t within = (offset - file.image_offset) % (piece_bytes_ + kBlock);
-  uint64_t piece_size = std::min(piece_bytes_, file.size_bytes - piece * piece_bytes_);
-  if (within < piece_size) {
-    return {Range::Kind::kFile, piece_size - within, {}, file.inode, piece * piece_bytes_ + within};
+  uint64_t chunk = (offset - file.image_offset) / (chunk_bytes_ + kBlock);
+  uint64_t within = (offset - file.image_offset) % (chunk_bytes_ + kBlock);
+  uint64_t chunk_size = std::min(chunk_bytes_, file.size_bytes - chunk * chunk_bytes_);
+  if (within < chunk_size) {
+    return {Part::Kind::kFile, chunk_size - within, {}, file.inode, chunk * chunk_bytes_ + within};
   }
-  uint64_t next_piece = file.image_offset + (piece + 1) * (piece_bytes_ + kBlock);
-  return {Range::Kind::kZeroes, std::min(next_piece, end) - offset, {}, 0, 0};
+  uint64_t next_chunk = file.image_offset + (chunk + 1) * (chunk_bytes_ + kBlock);
+  return {Part::Kind::kZeroes, std::min(next_chunk, end) - offset, {}, 0, 0};
 }
 
 }  // namespace entrofs::fs

@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/file_descriptor.h"
+#include "fs/fuse_ops.h"
 #include "fs/mount_table.h"
 #include "fs/passthrough.h"
 #include "fs/unmount.h"
@@ -28,11 +30,11 @@ void LogFuseMessage(fuse_log_level level, const char* format, va_list arguments)
   }
 }
 
-std::string KernelOptions(const MountOptions& options) {
+std::string KernelOptions(const FuseMount& mount) {
   std::string text = "ro,nosuid,nodev,default_permissions,fsname=entrofs,subtype=entrofs";
-  text += ",max_read=" + std::to_string(options.max_read_bytes);
-  if (options.allow_other) text += ",allow_other";
-  for (const std::string& option : options.kernel_options) text += "," + option;
+  text += ",max_read=" + std::to_string(mount.max_read_bytes);
+  if (mount.allow_other) text += ",allow_other";
+  for (const std::string& option : mount.kernel_options) text += "," + option;
   return text;
 }
 
@@ -41,39 +43,39 @@ std::string KernelOptions(const MountOptions& options) {
 void Disconnect(fuse_session* session) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return;
+  const FileDescriptor writing(ends[1]);
   ::close(ends[0]);
-  (void)::dup3(ends[1], fuse_session_fd(session), O_CLOEXEC);
-  ::close(ends[1]);
+  (void)::dup3(writing.get(), fuse_session_fd(session), O_CLOEXEC);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<FuseSession>> FuseSession::Mount(FuseContext& context) {
+Result<std::unique_ptr<FuseSession>> FuseSession::Mount(ServedTree& tree, const FuseMount& mount) {
   fuse_set_log_func(LogFuseMessage);
-  std::string options = KernelOptions(context.options);
+  std::string options = KernelOptions(mount);
   std::string words[] = {"entrofs", "-o", options};
   char* argv[] = {words[0].data(), words[1].data(), words[2].data(), nullptr};
   fuse_args args = FUSE_ARGS_INIT(3, argv);
-  fuse_session* raw = fuse_session_new(&args, &FuseOperations(), sizeof(fuse_lowlevel_ops), &context);
+  fuse_session* raw = fuse_session_new(&args, &FuseOperations(), sizeof(fuse_lowlevel_ops), &tree);
   fuse_opt_free_args(&args);
   if (raw == nullptr) return Error{ErrorCode::kIo, "cannot start FUSE with the options '" + options + "'"};
-  std::unique_ptr<FuseSession> session(new FuseSession(raw, context));
+  std::unique_ptr<FuseSession> session(new FuseSession(raw, mount.folder));
   session->handles_signals_ = fuse_set_signal_handlers(raw) == 0;
-  if (context.options.engine == EngineKind::kMemory) {
-    ENTROFS_RETURN_IF_ERROR(MountWithPassthrough(raw, context.folder, context.options));
+  if (mount.with_passthrough) {
+    ENTROFS_RETURN_IF_ERROR(MountWithPassthrough(raw, mount));
     session->is_mounted_by_us_ = true;
-  } else if (fuse_session_mount(raw, context.folder.c_str()) != 0) {
+  } else if (fuse_session_mount(raw, mount.folder.c_str()) != 0) {
     std::string hint = ::access("/dev/fuse", F_OK) != 0 ? " (there is no /dev/fuse: is the fuse module loaded?)" : "";
-    return Error{ErrorCode::kIo, context.folder + ": cannot mount" + hint};
+    return Error{ErrorCode::kIo, mount.folder + ": cannot mount" + hint};
   }
-  context.mount_id = MountIdAt(context.folder);
-  session->unmounts_ = context.image == nullptr;
+  session->mount_id_ = MountIdAt(mount.folder);
+  session->unmounts_ = !mount.leaves_unmounting;
   return session;
 }
 
 FuseSession::~FuseSession() {
   if (!unmounts_) Disconnect(session_);
-  if (is_mounted_by_us_) DetachMount(context_.folder, context_.mount_id);
+  if (is_mounted_by_us_) DetachMount(folder_, mount_id_);
   fuse_session_unmount(session_);
   if (handles_signals_) fuse_remove_signal_handlers(session_);
   fuse_session_destroy(session_);

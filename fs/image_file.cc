@@ -15,18 +15,18 @@ constexpr std::array<uint8_t, 2 * ErofsImage::kBlockBytes> kZeroes = {};
 Result<ImageFile::Reply> ImageFile::Read(uint64_t offset, uint64_t length) const {
   Reply reply;
   if (offset >= image_.size_bytes()) return reply;
-  for (const ErofsImage::Range& range : image_.Cut(offset, std::min(length, image_.size_bytes() - offset))) {
-    switch (range.kind) {
-      case ErofsImage::Range::Kind::kMetadata:
-        reply.parts_.push_back(range.metadata);
+  for (const ErofsImage::Part& part : image_.Cut(offset, std::min(length, image_.size_bytes() - offset))) {
+    switch (part.kind) {
+      case ErofsImage::Part::Kind::kMetadata:
+        reply.parts_.push_back(part.metadata);
         break;
-      case ErofsImage::Range::Kind::kZeroes:
-        reply.parts_.push_back(ByteSpan(kZeroes).first(range.size_bytes));
+      case ErofsImage::Part::Kind::kZeroes:
+        reply.parts_.push_back(ByteSpan(kZeroes).first(part.size_bytes));
         break;
-      case ErofsImage::Range::Kind::kFile: {
-        ENTROFS_ASSIGN_OR_RETURN(ReadReply part, files_.Read(range.inode, range.offset, range.size_bytes, true));
-        reply.parts_.insert(reply.parts_.end(), part.parts().begin(), part.parts().end());
-        reply.owners_.push_back(std::move(part));
+      case ErofsImage::Part::Kind::kFile: {
+        ENTROFS_ASSIGN_OR_RETURN(ReadReply file_part, files_.Read(part.inode, part.offset, part.size_bytes, true));
+        reply.parts_.insert(reply.parts_.end(), file_part.parts().begin(), file_part.parts().end());
+        reply.owners_.push_back(std::move(file_part));
         break;
       }
     }

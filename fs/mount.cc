@@ -19,11 +19,13 @@
 #include "base/thread_pool.h"
 #include "fs/daemon.h"
 #include "fs/end_signals.h"
+#include "fs/engine.h"
 #include "fs/memory_limit.h"
+#include "fs/memory_watch.h"
 #include "fs/mount_table.h"
 #include "fs/plain_folder.h"
 #include "fs/privileges.h"
-#include "fs/serve.h"
+#include "fs/resident_file.h"
 #include "fs/unmount.h"
 #include "fs/virtual_fs.h"
 
@@ -63,48 +65,16 @@ Status PrepareMountPoint(const std::string& mount_point) {
   return OkStatus();
 }
 
-uint32_t ReadAheadKb(const MountOptions& options) {
-  constexpr uint32_t kOfOrdinaryUsers = 128;
-  const uint32_t wanted = options.read_ahead_kb.value_or(kFuseReadAheadKb);
-  return ::geteuid() == 0 ? wanted : std::min(wanted, kOfOrdinaryUsers);
-}
-
-std::unique_ptr<PageFiller> MakeFiller(const FuseContext& context) {
-  if (!context.options.fill_pages) return nullptr;
-  const VirtualFs& files = context.files;
-  const auto node = [&files](uint64_t inode) { return files.tree().Find(inode); };
-  PageFiller::Mount mount;
-  mount.path_of = [&context, node](uint64_t inode) {
-    return context.folder + "/" + context.files.index().files[node(inode)->file].path;
-  };
-  mount.segment_at = [&files](uint64_t inode, uint64_t offset) {
-    const VirtualFs::ByteRange range = files.SegmentAt(inode, offset);
-    return PageFiller::Range{range.begin, range.end};
-  };
-  mount.size_of = [node](uint64_t inode) { return node(inode)->size_bytes; };
-  mount.read_ahead_bytes = uint64_t{ReadAheadKb(context.options)} << 10;
-  return std::make_unique<PageFiller>(std::move(mount));
-}
-
-// Keeps the cache within what the machine can spare. `filler` may be null.
-std::unique_ptr<MemoryWatch> WatchMemory(VirtualFs& files, PageFiller* filler, const MountOptions& options) {
+// Keeps the cache within what the machine can spare.
+std::unique_ptr<MemoryWatch> WatchMemory(VirtualFs& files, const MountOptions& options) {
   const MemoryBudget budget(options.cache_bytes, MemoryLimitBytes());
   files.SetCacheBudget(budget.bytes());
   return std::make_unique<MemoryWatch>(
       budget, [] { return MemoryStallMicroseconds(); },
-      [&files, filler](uint64_t budget_bytes, bool is_short) {
+      [&files](uint64_t budget_bytes, bool is_short) {
         files.SetCacheBudget(budget_bytes);
-        if (filler != nullptr) filler->Pause(is_short);
         if (is_short) ::malloc_trim(0);
       });
-}
-
-FuseContext MakeContext(VirtualFs& files, const MountOptions& options, const FileAccess& access) {
-  FuseContext context(files, options);
-  context.owner = access.owner;
-  context.group = access.group;
-  context.mode_mask = ModeMask(access.mode);
-  return context;
 }
 
 Result<std::unique_ptr<RandomAccessFile>> OpenArchiveFile(const MountOptions& options) {
@@ -114,28 +84,6 @@ Result<std::unique_ptr<RandomAccessFile>> OpenArchiveFile(const MountOptions& op
   return archive::OpenSigned(std::move(file), options.archive_path, key);
 }
 
-// Mounts and answers requests until the end.
-Status ServeByEngine(FuseContext& context, const Announce& announce) {
-  const EngineKind engine = context.options.engine;
-  if (engine == EngineKind::kFuse) return ServeFuse(context, announce);
-  if (engine == EngineKind::kMemory) {
-    Status served = ServeMemory(context, announce);
-    if (!served) return std::move(served.error()).WithContext("engine memory");
-    return served;
-  }
-  bool announced = false;
-  Status served = ServeErofs(context, [&] {
-    announced = true;
-    announce();
-  });
-  if (served.ok() || announced) return served;
-  if (engine == EngineKind::kErofs) return std::move(served.error()).WithContext("engine erofs");
-  return ServeFuse(context, [&] {
-    announce();
-    spdlog::info("engine fuse, because erofs does not work here: {}", served.error().message);
-  });
-}
-
 // `resident` may be null.
 Status Serve(std::unique_ptr<archive::ArchiveReader> reader, const MountOptions& options, ResidentFile* resident,
              const Announce& announce) {
@@ -143,7 +91,7 @@ Status Serve(std::unique_ptr<archive::ArchiveReader> reader, const MountOptions&
   if (resident != nullptr) {
     ENTROFS_RETURN_IF_ERROR(resident->Reserve(options.archive_memory == ArchiveMemory::kLocked));
   }
-  DropPrivileges(options);  // locking memory takes one
+  DropPrivileges(options.core_dumps);  // locking memory takes one
   const FileAccess access = reader->file().access();
   if (resident != nullptr) resident->Load();
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<VirtualFs> files,
@@ -151,14 +99,10 @@ Status Serve(std::unique_ptr<archive::ArchiveReader> reader, const MountOptions&
                                                                  .cache_policy = options.cache_policy,
                                                                  .threads = options.threads,
                                                                  .drop_archive_pages = options.drop_archive_pages}));
-  FuseContext context = MakeContext(*files, options, access);
-  const std::unique_ptr<PageFiller> filler = MakeFiller(context);
-  const std::unique_ptr<MemoryWatch> memory = WatchMemory(*files, filler.get(), options);
+  const std::unique_ptr<MemoryWatch> memory = WatchMemory(*files, options);
   blocked.reset();
-  context.filler = filler.get();
-  context.memory = memory.get();
-  context.resident_archive = resident;
-  return ServeByEngine(context, announce);
+  const auto resident_bytes = [resident] { return resident != nullptr ? resident->resident_bytes() : 0; };
+  return ServeArchive({*files, options, access, *memory, resident_bytes}, announce);
 }
 
 }  // namespace

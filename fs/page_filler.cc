@@ -13,13 +13,12 @@ namespace entrofs::fs {
 namespace {
 
 constexpr size_t kMaxQueued = 4;
-// Steps in one direction that make a reader of larger pieces one who goes on so, and how much it may leave out.
-constexpr uint64_t kStepsOfARun = 2;
+// How much a run of larger reads may leave out.
 constexpr uint64_t kSlackBytes = 64 << 10;
 // With so much the kernel by itself is faster.
 constexpr uint64_t kEnoughReadAheadBytes = 512 << 10;
 constexpr uint64_t kMaxAheadBytes = 8 << 20;
-constexpr uint64_t kBackwardPieceBytes = 1 << 20;
+constexpr uint64_t kBackwardStepBytes = 1 << 20;
 // An open file keeps the mount busy, so it is closed once its readers pause.
 constexpr std::chrono::milliseconds kKeepOpen(20);
 
@@ -43,7 +42,11 @@ bool LeaveDescriptors() {
 
 }  // namespace
 
-PageFiller::PageFiller(Mount mount) : mount_(std::move(mount)), thread_([this] { Work(); }) {}
+PageFiller::PageFiller(Mount mount)
+    : mount_(std::move(mount)),
+      small_reads_({.max_runs = 1, .slack = 0}),
+      large_reads_({.max_runs = 1, .slack = kSlackBytes}),
+      thread_([this] { Work(); }) {}
 
 PageFiller::~PageFiller() {
   {
@@ -55,56 +58,41 @@ PageFiller::~PageFiller() {
 }
 
 void PageFiller::OnSmallRead(uint64_t inode, uint64_t offset) {
-  if (paused_) return;
+  if (mount_.is_paused()) return;
   const Range segment = mount_.segment_at(inode, offset);
   {
     std::lock_guard lock(mutex_);
     if (IsRecent(inode, offset)) return;
-    const Direction direction = DirectionTo(inode, segment);
+    const Direction direction = small_reads_.DirectionTo(inode, segment);
     if (direction == Direction::kNone && !WasReadBefore({inode, segment.begin})) return;
-    last_ = NextJob(inode, segment, direction);
-    Queue(last_);
+    small_reads_.Note(inode, segment);
+    const Job job = NextJob(inode, segment, direction);
+    small_reads_.ServedAhead(job.bytes);
+    Queue(job);
   }
   wake_.notify_one();
 }
 
-void PageFiller::OnLargeRead(uint64_t inode, Range range) {
-  if (paused_) return;
+void PageFiller::OnLargeRead(uint64_t inode, Range bytes) {
+  if (mount_.is_paused()) return;
   {
     std::lock_guard lock(mutex_);
-    if (IsRecent(inode, range.begin)) return;  // asked for by this object
-    Follow(inode, range);
-    const Range ahead = RangeAhead();
-    if (ahead.begin == ahead.end) return;
-    const bool backward = run_.direction == Direction::kBackward;
-    Queue({inode, ahead, backward});
-    run_.range = ahead;  // where the reader will ask again
+    if (IsRecent(inode, bytes.begin)) return;  // asked for by this object
+    const ReadPattern::Step step = large_reads_.Note(inode, bytes);
+    const Range ahead = AheadOf(step);
+    if (ahead.empty()) return;
+    Queue({inode, ahead, step.direction == Direction::kBackward});
+    large_reads_.ServedAhead(ahead);
   }
   wake_.notify_one();
-}
-
-// Notes a read and how it goes on from the one before.
-void PageFiller::Follow(uint64_t inode, Range range) {
-  const Range before = run_.range;
-  Direction direction = Direction::kNone;
-  if (inode == run_.inode && range.begin < before.begin && range.end + kSlackBytes >= before.begin) {
-    direction = Direction::kBackward;
-  } else if (inode == run_.inode && range.end > before.end && range.begin <= before.end + kSlackBytes) {
-    direction = Direction::kForward;
-  }
-  const bool goes_on = direction != Direction::kNone && (direction == run_.direction || run_.steps == 0);
-  run_ = {inode, range, direction, goes_on ? run_.steps + 1 : 0};
 }
 
 // What comes next on the run's way, twice as much with each step; nothing where the kernel sees to it.
-PageFiller::Range PageFiller::RangeAhead() const {
-  const Range read = run_.range;
-  const bool forward = run_.direction == Direction::kForward;
-  if (run_.steps < kStepsOfARun || (forward && mount_.read_ahead_bytes >= kEnoughReadAheadBytes)) return {};
-  const uint64_t size = (read.end - read.begin) << std::min<uint64_t>(run_.steps - kStepsOfARun, 16);
-  const uint64_t most = std::min(size, kMaxAheadBytes);
-  if (forward) return {read.end, std::min(read.end + most, mount_.size_of(run_.inode))};
-  return {read.begin - std::min(read.begin, most), read.begin};
+Range PageFiller::AheadOf(const ReadPattern::Step& step) const {
+  const bool forward = step.direction == Direction::kForward;
+  if (!step.is_run() || step.is_repeat || (forward && mount_.read_ahead_bytes >= kEnoughReadAheadBytes)) return {};
+  const uint64_t size = step.read.size() << std::min<uint64_t>(step.length - ReadPattern::kStepsOfARun, 16);
+  return NextRange(step, std::min(size, kMaxAheadBytes), mount_.size_of(step.file));
 }
 
 void PageFiller::Queue(const Job& job) {
@@ -114,9 +102,8 @@ void PageFiller::Queue(const Job& job) {
 }
 
 bool PageFiller::IsRecent(uint64_t inode, uint64_t offset) const {
-  return std::any_of(recent_.begin(), recent_.end(), [&](const Job& job) {
-    return job.inode == inode && offset >= job.range.begin && offset < job.range.end;
-  });
+  return std::any_of(recent_.begin(), recent_.end(),
+                     [&](const Job& job) { return job.inode == inode && job.bytes.Contains(offset); });
 }
 
 // Remembers the place unless it does already.
@@ -126,17 +113,11 @@ bool PageFiller::WasReadBefore(Place place) {
   return false;
 }
 
-PageFiller::Direction PageFiller::DirectionTo(uint64_t inode, Range segment) const {
-  if (inode != last_.inode) return Direction::kNone;
-  if (segment.begin == last_.range.end) return Direction::kForward;
-  return segment.end == last_.range.begin ? Direction::kBackward : Direction::kNone;
-}
-
 // The segment, and twice as much as before when it follows what was read before.
 PageFiller::Job PageFiller::NextJob(uint64_t inode, Range segment, Direction direction) {
   const bool forward = direction == Direction::kForward;
   const bool backward = direction == Direction::kBackward;
-  const uint64_t least = segment.end - segment.begin;
+  const uint64_t least = segment.size();
   window_bytes_ = forward || backward ? std::min(std::max(window_bytes_ * 2, least), kMaxWindowBytes) : least;
   const uint64_t more = window_bytes_ - std::min(window_bytes_, least);
   if (forward) segment.end = std::min(segment.end + more, mount_.size_of(inode));
@@ -155,9 +136,9 @@ void PageFiller::Work() {
     {
       std::unique_lock lock(mutex_);
       const auto ready = [this] { return stopping_ || !queue_.empty(); };
-      if (file.fd >= 0 && !wake_.wait_for(lock, kKeepOpen, ready)) {
+      if (file.file.ok() && !wake_.wait_for(lock, kKeepOpen, ready)) {
         lock.unlock();
-        ::close(std::exchange(file.fd, -1));
+        file = {};
         continue;
       }
       wake_.wait(lock, ready);
@@ -165,26 +146,25 @@ void PageFiller::Work() {
       job = queue_.front();
       queue_.pop_front();
     }
-    if (is_client && !paused_) Fill(job, file);
+    if (is_client && !mount_.is_paused()) Fill(job, file);
   }
-  if (file.fd >= 0) ::close(file.fd);
 }
 
-// In pieces of the kernel's read-ahead, beginning where the reader is.
+// In steps of the kernel's read-ahead, beginning where the reader is.
 void PageFiller::Fill(const Job& job, Opened& file) {
-  if (file.fd < 0 || file.inode != job.inode) {
-    if (file.fd >= 0) ::close(file.fd);
+  if (!file.file.ok() || file.inode != job.inode) {
     constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-    file = {job.inode, ::open(mount_.path_of(job.inode).c_str(), kFlags)};
+    file = {};  // closes one before it opens the other
+    file = {job.inode, FileDescriptor(::open(mount_.path_of(job.inode).c_str(), kFlags))};
   }
-  if (file.fd < 0) return;
-  // The kernel reads each piece from its beginning, and those who go backwards want its end first.
-  const uint64_t most = job.backward ? kBackwardPieceBytes : mount_.read_ahead_bytes;
+  if (!file.file.ok()) return;
+  // The kernel reads each step from its beginning, and those who go backwards want its end first.
+  const uint64_t most = job.backward ? kBackwardStepBytes : mount_.read_ahead_bytes;
   const uint64_t step = std::max<uint64_t>(std::min(mount_.read_ahead_bytes, most), 4096);
-  for (uint64_t done = 0, all = job.range.end - job.range.begin; done < all;) {
+  for (uint64_t done = 0, all = job.bytes.size(); done < all;) {
     const uint64_t size = std::min(step, all - done);
-    const uint64_t begin = job.backward ? job.range.end - done - size : job.range.begin + done;
-    ::posix_fadvise(file.fd, static_cast<off_t>(begin), static_cast<off_t>(size), POSIX_FADV_WILLNEED);
+    const uint64_t begin = job.backward ? job.bytes.end - done - size : job.bytes.begin + done;
+    ::posix_fadvise(file.file.get(), static_cast<off_t>(begin), static_cast<off_t>(size), POSIX_FADV_WILLNEED);
     filled_bytes_ += size;
     done += size;
   }

@@ -10,14 +10,18 @@
 #include <string>
 #include <thread>
 
+#include "base/file_descriptor.h"
+#include "fs/range.h"
+#include "fs/read_pattern.h"
+
 namespace entrofs::fs {
 
-// For readers of tiny pieces (pages of a mapping after MADV_RANDOM, preads of 4 KiB) that stay in one place for a
-// while: at the second piece of a segment, which had to be decoded anyway, has the kernel read all of it and, while
-// they go on to its neighbours, more and more of what follows. Readers that jump far every time are left alone.
+// For tiny reads (pages of a mapping after MADV_RANDOM, preads of 4 KiB) that stay in one place for a while: at the
+// second read of a segment, which had to be decoded anyway, has the kernel read all of it and, while they go on to its
+// neighbours, more and more of what follows. Readers that jump far every time are left alone.
 //
-// For readers of larger pieces that go through a file in one direction: where the kernel reads ahead of them little, as
-// for ordinary users, or not at all, as backwards (memcpy(3) goes backwards for some destinations), it is made to.
+// For larger reads that go through a file in one direction: where the kernel reads ahead little, as for ordinary users,
+// or not at all, as backwards (memcpy(3) goes backwards for some destinations), it is made to.
 //
 // Its thread reads through the mount as any other program would, and to the kernel it is one: it has a descriptor table
 // of its own, without /dev/fuse. So whatever it waits for ends when the other threads of the daemon end, even by
@@ -25,17 +29,14 @@ namespace entrofs::fs {
 // readers have asked for without being killable; killed there, the daemon would hold /dev/fuse open for ever.)
 class PageFiller {
  public:
-  // Bytes [begin, end) of a file.
-  struct Range {
-    uint64_t begin = 0;
-    uint64_t end = 0;
-  };
   struct Mount {
     // Absolute path of a file in the mount.
     std::function<std::string(uint64_t inode)> path_of;
     // The segment that holds the byte `offset`, which lies in the file.
     std::function<Range(uint64_t inode, uint64_t offset)> segment_at;
     std::function<uint64_t(uint64_t inode)> size_of;
+    // While true nothing is read: memory is short.
+    std::function<bool()> is_paused;
     uint64_t read_ahead_bytes = 128 << 10;  // of the mount: what the kernel reads for one call
   };
 
@@ -48,10 +49,8 @@ class PageFiller {
 
   // A reader was given these few bytes (at most kSmallBytes). Thread-safe; never waits for reading.
   void OnSmallRead(uint64_t inode, uint64_t offset);
-  // A reader was given more than that: the bytes [begin, end). Thread-safe; never waits for reading.
-  void OnLargeRead(uint64_t inode, Range range);
-  // While paused nothing is read: memory is short.
-  void Pause(bool paused) { paused_ = paused; }
+  // A reader was given more than that. Thread-safe; never waits for reading.
+  void OnLargeRead(uint64_t inode, Range bytes);
   // Bytes the kernel was asked to read so far.
   uint64_t filled_bytes() const { return filled_bytes_; }
 
@@ -61,35 +60,23 @@ class PageFiller {
  private:
   struct Job {
     uint64_t inode = 0;
-    Range range;
+    Range bytes;
     bool backward = false;
   };
   struct Opened {
     uint64_t inode = 0;
-    int fd = -1;
+    FileDescriptor file;
   };
-
-  enum class Direction { kNone, kForward, kBackward };
   struct Place {
     uint64_t inode = 0;
     uint64_t begin = 0;  // of a segment
     bool operator==(const Place&) const = default;
   };
 
-  // What a reader of larger pieces was given last, and what was read ahead of it.
-  struct Run {
-    uint64_t inode = 0;
-    Range range;
-    Direction direction = Direction::kNone;
-    uint64_t steps = 0;  // in that direction, in a row
-  };
-
   bool IsRecent(uint64_t inode, uint64_t offset) const;
-  void Follow(uint64_t inode, Range range);
-  Range RangeAhead() const;
+  Range AheadOf(const ReadPattern::Step& step) const;
   void Queue(const Job& job);
   bool WasReadBefore(Place place);
-  Direction DirectionTo(uint64_t inode, Range segment) const;
   Job NextJob(uint64_t inode, Range segment, Direction direction);
   void Work();
   void Fill(const Job& job, Opened& file);
@@ -102,11 +89,10 @@ class PageFiller {
   size_t next_recent_ = 0;
   std::array<Place, 64> read_once_;  // lately
   size_t next_read_once_ = 0;
-  Job last_;
+  ReadPattern small_reads_;  // of segments' bytes, and what was filled for them
+  ReadPattern large_reads_;  // of bytes
   uint64_t window_bytes_ = 0;
-  Run run_;
   bool stopping_ = false;
-  std::atomic<bool> paused_{false};
   std::atomic<uint64_t> filled_bytes_{0};
   std::thread thread_;
 };

@@ -62,16 +62,16 @@ ssize_t WriteReply(int fd, iovec* parts, int count, void* /*userdata*/) {
 
 ssize_t ReadRequest(int fd, void* buffer, size_t size, void* /*userdata*/) { return ::read(fd, buffer, size); }
 
-std::string KernelData(int device_fd, const MountOptions& options) {
+std::string KernelData(int device_fd, const FuseMount& mount) {
   std::string data = "fd=" + std::to_string(device_fd) + ",rootmode=40000,user_id=0,group_id=0,default_permissions" +
-                     ",max_read=" + std::to_string(options.max_read_bytes);
-  if (options.allow_other) data += ",allow_other";
+                     ",max_read=" + std::to_string(mount.max_read_bytes);
+  if (mount.allow_other) data += ",allow_other";
   return data;
 }
 
-unsigned long MountFlags(const MountOptions& options) {
+unsigned long MountFlags(const FuseMount& mount) {
   unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV;
-  for (const std::string& option : options.kernel_options) {
+  for (const std::string& option : mount.kernel_options) {
     if (option == "noexec") flags |= MS_NOEXEC;
     if (option == "dirsync") flags |= MS_DIRSYNC;
   }
@@ -80,19 +80,19 @@ unsigned long MountFlags(const MountOptions& options) {
 
 }  // namespace
 
-Status MountWithPassthrough(fuse_session* session, const std::string& folder, const MountOptions& options) {
+Status MountWithPassthrough(fuse_session* session, const FuseMount& mount) {
   FileDescriptor device(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
   if (!device.ok()) return SystemError("cannot open /dev/fuse", errno);
-  const std::string data = KernelData(device.get(), options);
-  if (::mount("entrofs", folder.c_str(), std::string(kFuseType).c_str(), MountFlags(options), data.c_str()) != 0) {
-    return SystemError(folder + ": cannot mount", errno);
+  const std::string data = KernelData(device.get(), mount);
+  if (::mount("entrofs", mount.folder.c_str(), std::string(kFuseType).c_str(), MountFlags(mount), data.c_str()) != 0) {
+    return SystemError(mount.folder + ": cannot mount", errno);
   }
   is_greeted = false;
   fuse_custom_io io = {};  // later versions have more members
   io.writev = WriteReply;
   io.read = ReadRequest;
   if (const int error = fuse_session_custom_io(session, &io, device.get()); error != 0) {
-    ::umount2(folder.c_str(), MNT_DETACH);
+    ::umount2(mount.folder.c_str(), MNT_DETACH);
     if (error == -ENOSYS) return Error{ErrorCode::kUnsupported, "this program's libfuse is too old (3.14 is needed)"};
     return Error{ErrorCode::kNoMemory, "out of memory"};
   }

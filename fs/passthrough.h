@@ -1,20 +1,18 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string>
 
 #include "base/result.h"
 #include "fs/fuse_api.h"
-#include "fs/mount.h"
+#include "fs/fuse_mount.h"
 
 // FUSE passthrough (Linux 6.9): the kernel reads a file of another file system in the place of one of ours. libfuse
 // knows of it from 3.17 on; here is what older ones lack.
 namespace entrofs::fs {
 
-// In the place of fuse_session_mount: mounts at `folder` and asks the kernel for passthrough when it first greets us.
+// In the place of fuse_session_mount: mounts and asks the kernel for passthrough when it first greets us.
 // Root only. Whether the kernel agreed shows when AddBacking is tried. The caller unmounts.
-Status MountWithPassthrough(fuse_session* session, const std::string& folder, const MountOptions& options);
+Status MountWithPassthrough(fuse_session* session, const FuseMount& mount);
 
 // Makes the kernel know an open file that it shall read. kUnsupported where it cannot.
 Result<uint32_t> AddBacking(int session_fd, int fd);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -8,10 +7,13 @@
 #include <mutex>
 #include <thread>
 
+#include "fs/range.h"
+#include "fs/read_pattern.h"
+
 namespace entrofs::fs {
 
-// Finds readers that go through a file segment by segment, forwards or backwards, and decodes a few segments ahead of
-// them. One thread of its own, so that demand reads always come first. Random reads cancel what is still queued.
+// Decodes a few segments ahead of readers that go through a file segment by segment, forwards or backwards. One thread
+// of its own, so that demand reads always come first. Random reads cancel what is still queued.
 class Prefetcher {
  public:
   // A segment of a file, by its ordinal.
@@ -22,8 +24,8 @@ class Prefetcher {
   struct Actions {
     // Makes the segment ready. Called from the prefetcher's thread.
     std::function<void(const Target&)> load;
-    // The reader has passed the segments begin..end-1: they are not needed any longer. Called from the reader's thread.
-    std::function<void(size_t file, uint64_t begin, uint64_t end)> passed;
+    // The reader has passed these segments: they are not needed any longer. Called from the reader's thread.
+    std::function<void(size_t file, Range segments)> passed;
   };
 
   // Starts a thread.
@@ -40,39 +42,17 @@ class Prefetcher {
     uint64_t backward = kMaxDepth;
   };
 
-  // A reader asked for the segments first..last of a file of `segment_count` segments. Thread-safe; never waits for
-  // decoding.
-  void OnRead(size_t file, uint64_t segment_count, uint64_t first, uint64_t last, const Depth& depth);
+  // A reader asked for these segments of a file of `segment_count` segments. Thread-safe; never waits for decoding.
+  void OnRead(size_t file, uint64_t segment_count, Range segments, const Depth& depth);
 
  private:
-  // A run of reads that followed each other.
-  struct Run {
-    size_t file = SIZE_MAX;
-    int direction = 0;  // +1 or -1; 0 while only one place was read
-    uint64_t low = 0;   // the segments read last
-    uint64_t high = 0;
-    uint64_t length = 0;    // steps to a neighbour so far
-    uint64_t last_use = 0;  // for replacement
-  };
-  static constexpr size_t kRuns = 8;  // readers followed at once
-
-  // Segments begin..end-1 of a run's file.
-  struct Range {
-    uint64_t begin = 0;
-    uint64_t end = 0;
-  };
-
-  Run* FindRun(size_t file, uint64_t first, uint64_t last);
-  void StartRun(size_t file, uint64_t first, uint64_t last);
-  static Range Advance(Run& run, uint64_t first, uint64_t last);
-  void QueueAhead(const Run& run, uint64_t segment_count, const Depth& depth);
+  void QueueAhead(const ReadPattern::Step& step, uint64_t segment_count, const Depth& depth);
   void Work();
 
   const Actions actions_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::array<Run, kRuns> runs_;
-  uint64_t clock_ = 0;
+  ReadPattern pattern_;  // of segments
   std::deque<Target> queue_;
   bool stopping_ = false;
   std::thread thread_;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 
 namespace entrofs::fs {
 namespace {
@@ -43,10 +44,10 @@ void DropCapabilities() {
 
 }  // namespace
 
-void DropPrivileges(const MountOptions& options) {
-  if (!options.core_dumps) Lower(RLIMIT_CORE, 0);
+void DropPrivileges(bool keeps_core_dumps) {
+  if (!keeps_core_dumps) Lower(RLIMIT_CORE, 0);
   // The limit is not asked where /proc/sys/kernel/core_pattern hands dumps to a program.
-  if (!options.core_dumps) (void)::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  if (!keeps_core_dumps) (void)::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   Lower(RLIMIT_NOFILE, kMostDescriptors);
   if (::geteuid() != 0) return;
   (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

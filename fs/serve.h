@@ -2,29 +2,27 @@
 
 #include <cstdint>
 #include <functional>
-#include <string>
 
 #include "base/result.h"
-#include "fs/fuse_ops.h"
+#include "fs/fuse_mount.h"
+#include "fs/fuse_session.h"
+#include "fs/mount_options.h"
+#include "fs/served_tree.h"
 
+// What all engines do with their tree: mount it by FUSE and answer until the end.
 namespace entrofs::fs {
 
-inline constexpr uint32_t kFuseReadAheadKb = 2048;
+// Mounts `tree` and answers requests on `threads` threads until the mount is gone or a signal ends it, which is no
+// error. Calls `bring_up` from another thread meanwhile, which may use the mount; when that fails, the mount ends, with
+// its error. What is mounted is unmounted afterwards, unless mount.leaves_unmounting.
+using BringUp = std::function<Status(const FuseSession&)>;
+Status ServeTree(ServedTree& tree, const FuseMount& mount, size_t threads, const BringUp& bring_up);
 
-// Called, from another thread, once the files are where they shall be.
-using Announce = std::function<void()>;
+// The mount of an archive at `folder`, as its options want it.
+FuseMount FuseMountAt(const std::string& folder, const MountOptions& options);
 
-// Mounts FUSE at context.folder, the mount point, and answers requests until the mount is gone or a signal ends it.
-// What is mounted is unmounted afterwards. A signal is no error.
-Status ServeFuse(FuseContext& context, const Announce& announce);
-
-// The same, and files are decoded into memory that the kernel reads by itself; see decoded_files.h. An error before
-// `announce` was called may mean that this machine cannot do it; nothing is mounted then.
-Status ServeMemory(FuseContext& context, const Announce& announce);
-
-// As ServeFuse, but the mount point shows an EROFS over that FUSE mount, which lies in a plain folder. Sets
-// context.folder and context.image. An error before `announce` was called may mean that this machine cannot do it;
-// nothing is mounted then.
-Status ServeErofs(FuseContext& context, const Announce& announce);
+// Waits until the kernel and the daemon have greeted each other, which makes the mount answer, and then sets how far
+// the kernel reads ahead. Only root may set that; others do without.
+Status Greet(const std::string& folder, uint32_t read_ahead_kb);
 
 }  // namespace entrofs::fs

@@ -71,7 +71,7 @@ VirtualFs::VirtualFs(std::unique_ptr<archive::ArchiveReader> reader, FileTree tr
       releases_passed_(options.cache_policy == CachePolicyKind::kLru),
       threads_(std::max<size_t>(options.threads, 1)),
       prefetcher_({[this](const Prefetcher::Target& target) { Prefetch(target); },
-                   [this](size_t file, uint64_t begin, uint64_t end) { Release(file, begin, end); }}) {
+                   [this](size_t file, Range segments) { Release(file, segments); }}) {
   SegmentNumbering numbering;
   layouts_.reserve(index().files.size());
   for (const archive::VirtualFile& file : index().files) layouts_.emplace_back(file, numbering);
@@ -158,14 +158,14 @@ Result<cache::SegmentCache::Pinned> VirtualFs::GetCached(const Piece& piece) {
 
 void VirtualFs::NotePlace(size_t file, const std::vector<Piece>& pieces, const Prefetcher::Depth& ahead) {
   if (pieces.empty()) return;
-  prefetcher_.OnRead(file, layouts_[file].segment_count(), pieces.front().ordinal, pieces.back().ordinal, ahead);
+  prefetcher_.OnRead(file, layouts_[file].segment_count(), {pieces.front().ordinal, pieces.back().ordinal + 1}, ahead);
 }
 
 // Their memory serves the next segments while the CPU cache still holds it.
-void VirtualFs::Release(size_t file, uint64_t begin, uint64_t end) {
+void VirtualFs::Release(size_t file, Range segments) {
   if (!releases_passed_) return;
   const FileLayout& layout = layouts_[file];
-  for (uint64_t ordinal = begin; ordinal < std::min(end, layout.segment_count()); ++ordinal) {
+  for (uint64_t ordinal = segments.begin; ordinal < std::min(segments.end, layout.segment_count()); ++ordinal) {
     cache_.Drop(layout.WholeSegment(ordinal).id);
   }
 }
@@ -220,7 +220,7 @@ Status VirtualFs::DecodeRun(size_t file, uint64_t begin, uint64_t end, MutableBy
   return Error{ErrorCode::kNoMemory, "out of memory"};
 }
 
-VirtualFs::ByteRange VirtualFs::SegmentAt(InodeNumber inode, uint64_t offset) const {
+Range VirtualFs::SegmentAt(InodeNumber inode, uint64_t offset) const {
   const Piece piece = layouts_[tree_.Find(inode)->file].Cut(offset, 1).front();
   const uint64_t begin = offset - piece.begin;
   return {begin, begin + piece.segment_bytes};

@@ -13,10 +13,11 @@
 #include "base/thread_pool.h"
 #include "cache/buffer_pool.h"
 #include "cache/segment_cache.h"
-#include "fs/cache_policy_kind.h"
 #include "fs/file_layout.h"
 #include "fs/file_tree.h"
+#include "fs/mount_options.h"
 #include "fs/prefetcher.h"
+#include "fs/range.h"
 #include "fs/segment_source.h"
 #include "fs/stats.h"
 
@@ -69,12 +70,8 @@ class VirtualFs {
   using GoesOn = std::function<Status(uint64_t decoded_bytes)>;
   Status DecodeFile(size_t file, MutableByteSpan plain, const GoesOn& goes_on);
 
-  // The segment that holds that byte, as [begin, end) of the file. Requires: `inode` is a file, longer than `offset`.
-  struct ByteRange {
-    uint64_t begin = 0;
-    uint64_t end = 0;
-  };
-  ByteRange SegmentAt(InodeNumber inode, uint64_t offset) const;
+  // The bytes of the segment that holds that byte. Requires: `inode` is a file, longer than `offset`.
+  Range SegmentAt(InodeNumber inode, uint64_t offset) const;
 
   // How many decoded bytes may be held from now on.
   void SetCacheBudget(size_t budget_bytes) { cache_.SetBudget(budget_bytes); }
@@ -96,7 +93,7 @@ class VirtualFs {
   PieceResult FetchWhole(const Piece& piece, MutableByteSpan space);
   void NotePlace(size_t file, const std::vector<Piece>& pieces, const Prefetcher::Depth& ahead);
   void Prefetch(const Prefetcher::Target& target);
-  void Release(size_t file, uint64_t begin, uint64_t end);
+  void Release(size_t file, Range segments);
   Result<cache::SegmentCache::Pinned> GetCached(const Piece& piece);
 
   Counters counters_;

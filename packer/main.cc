@@ -3,5 +3,5 @@
 
 int main(int argc, char** argv) {
   entrofs::SetUpProcess();
-  return entrofs::packer::RunProgram(argc, argv);
+  return entrofs::packer::cli::RunProgram(argc, argv);
 }

@@ -9,10 +9,10 @@
 
 #include "packer/analyze/column_files.h"
 #include "packer/analyze/smoothing.h"
-#include "packer/fitted_tree.h"
-#include "packer/measure.h"
-#include "packer/pack.h"
-#include "packer/quantized_tree.h"
+#include "packer/pack/measure.h"
+#include "packer/pack/pack.h"
+#include "packer/quantize/fitted_tree.h"
+#include "packer/quantize/quantized_tree.h"
 
 namespace entrofs::packer::analyze {
 namespace {
@@ -21,9 +21,9 @@ namespace {
 using Key = std::pair<std::string, std::string>;
 
 // Says which scheme is being tried.
-class TrialProgress : public Progress {
+class TrialProgress : public read::Progress {
  public:
-  TrialProgress(Progress& progress, size_t count) : progress_(progress), count_(count) {}
+  TrialProgress(read::Progress& progress, size_t count) : progress_(progress), count_(count) {}
 
   // Before its packing is rehearsed, of `bytes`, it is planned.
   void Next(const std::string& title, uint64_t bytes) {
@@ -34,21 +34,21 @@ class TrialProgress : public Progress {
   void Advance(uint64_t bytes) override { progress_.Advance(bytes); }
 
  private:
-  Progress& progress_;
+  read::Progress& progress_;
   const size_t count_;
   size_t number_ = 0;
   std::string title_;
 };
 
 // As `create` has them when nothing else is asked for.
-PackOptions PackOptionsFor(const Trial& trial) {
-  PackOptions options;
+pack::PackOptions PackOptionsFor(const Trial& trial) {
+  pack::PackOptions options;
   options.quant = trial.kind == Trial::Kind::kLossless ? "none" : Name(trial.options.scheme);
   return options;
 }
 
 // The codes in `tensor`, whose bytes were counted.
-SymbolCounts SymbolsOf(const OutputTensor& tensor, const codec::Histogram& bytes) {
+SymbolCounts SymbolsOf(const tree::OutputTensor& tensor, const codec::Histogram& bytes) {
   const bool is_packed_nibbles = tensor.bytes->size() < tensor.weight_count;
   std::vector<uint64_t> counts(is_packed_nibbles ? 16 : 256);
   for (size_t value = 0; value < bytes.size(); ++value) {
@@ -57,7 +57,7 @@ SymbolCounts SymbolsOf(const OutputTensor& tensor, const codec::Histogram& bytes
       counts[value >> 4] += bytes[value];
     } else {
       // Plain int8 codes are stored less 128.
-      counts[tensor.dtype == Dtype::kI8 ? value ^ 0x80 : value] += bytes[value];
+      counts[tensor.dtype == source::Dtype::kI8 ? value ^ 0x80 : value] += bytes[value];
     }
   }
   // Rows are filled up to whole words with zeros.
@@ -69,9 +69,59 @@ SymbolCounts SymbolsOf(const OutputTensor& tensor, const codec::Histogram& bytes
   return {static_cast<int>(first - counts.begin()), first < last ? std::vector(first, last) : std::vector<uint64_t>{}};
 }
 
+// What is asked of matrices that are planned one by one.
+quantize::Options OptionsForOne(const Trial& trial) {
+  quantize::Options options = trial.options;
+  options.include = {"*"};
+  options.exclude.clear();
+  options.calibration = nullptr;
+  return options;
+}
+
+// What stands for a matrix scaled and quantized. The errors are told as of the weights and inputs before they were
+// scaled.
+Result<std::vector<tree::OutputTensor>> Smoothed(const Trial& trial, const tree::OutputTensor& matrix,
+                                                 const std::vector<float>& factors, const std::vector<float>& moments,
+                                                 ThreadPool& pool) {
+  const tree::OutputTensor scaled = WithScaledColumns(matrix, factors);
+  auto plan_with = [&](const std::vector<float>& input_moments) {
+    std::vector<float> of_scaled(factors.size());
+    for (size_t j = 0; j < factors.size(); ++j) of_scaled[j] = input_moments[j] / (factors[j] * factors[j]);
+    quantize::Options options = OptionsForOne(trial);
+    options.calibration = quantize::arithmetic::Calibration::Of({{scaled.name, std::move(of_scaled)}});
+    return quantize::PlanQuantization(options, {&scaled, 1}, pool);
+  };
+  ENTROFS_ASSIGN_OR_RETURN(quantize::Plan plan, plan_with(std::vector<float>(factors.size(), 1)));
+  tree::OutputTensor& codes = plan.tensors[0].outputs.front();
+  codes.error = codes.output_error;
+  codes.output_error = std::nullopt;
+  if (!moments.empty()) {
+    ENTROFS_ASSIGN_OR_RETURN(quantize::Plan weighted, plan_with(moments));
+    codes.output_error = weighted.tensors[0].outputs.front().output_error;
+  }
+  return std::move(plan.tensors[0].outputs);
+}
+
+// Counts the codes of the matrices in `tree`, which `numbers` knows by file and name.
+Status CountSymbols(const tree::OutputTree& tree, const std::map<Key, size_t>& numbers, ThreadPool& pool,
+                    SchemeCosts& costs) {
+  const codec::Layout bytes;
+  for (const tree::OutputFile& file : tree.files) {
+    for (const tree::FilePart& part : file.parts) {
+      const auto* tensor = std::get_if<tree::OutputTensor>(&part);
+      if (tensor == nullptr || !tensor->error) continue;
+      ENTROFS_ASSIGN_OR_RETURN(pack::Measurement measurement, pack::Measure(*tensor->bytes, {&bytes, 1}, pool));
+      costs.matrices[numbers.at({file.path, tensor->belongs_to})].symbols =
+          SymbolsOf(*tensor, measurement.layouts[0].planes[0]);
+    }
+  }
+  return OkStatus();
+}
+
 class Analyzer {
  public:
-  Analyzer(const Checkpoint& checkpoint, const TrialOptions& options, ThreadPool& pool, Progress& progress)
+  Analyzer(const source::Checkpoint& checkpoint, const TrialOptions& options, ThreadPool& pool,
+           read::Progress& progress)
       : checkpoint_(checkpoint),
         options_(options),
         trials_(Trials(options)),
@@ -95,7 +145,7 @@ class Analyzer {
  private:
   // The matrices are those that the first quantizing scheme chooses.
   Status FindMatrices() {
-    Result<OutputTree> tree = QuantizedTree(checkpoint_, trials_[1].options, pool_);
+    Result<tree::OutputTree> tree = quantize::QuantizedTree(checkpoint_, trials_[1].options, pool_);
     if (!tree && tree.error().code == ErrorCode::kUnsupported) {
       analysis_.warnings.push_back(tree.error().message + "; only the lossless size is shown");
       return OkStatus();
@@ -104,25 +154,25 @@ class Analyzer {
     CollectMatrices(*tree);
     if (!matrices_.empty() || !options_.include.empty()) return SurveyMatrices();
     for (Trial& trial : trials_) trial.options.include = {"*"};
-    ENTROFS_ASSIGN_OR_RETURN(OutputTree all, QuantizedTree(checkpoint_, trials_[1].options, pool_));
+    ENTROFS_ASSIGN_OR_RETURN(tree::OutputTree all, quantize::QuantizedTree(checkpoint_, trials_[1].options, pool_));
     CollectMatrices(all);
     return SurveyMatrices();
   }
 
-  void CollectMatrices(const OutputTree& tree) {
+  void CollectMatrices(const tree::OutputTree& tree) {
     std::set<Key> quantized;
-    for (const OutputFile& file : tree.files) {
-      for (const Piece& piece : file.pieces) {
-        const auto* tensor = std::get_if<OutputTensor>(&piece);
+    for (const tree::OutputFile& file : tree.files) {
+      for (const tree::FilePart& part : file.parts) {
+        const auto* tensor = std::get_if<tree::OutputTensor>(&part);
         if (tensor != nullptr && tensor->error) quantized.insert({file.path, tensor->belongs_to});
       }
     }
-    for (const CheckpointFile& file : checkpoint_.files) {
+    for (const source::CheckpointFile& file : checkpoint_.files) {
       if (!file.header) continue;
-      for (const TensorInfo& info : file.header->tensors) {
+      for (const source::TensorInfo& info : file.header->tensors) {
         if (!quantized.contains({file.path, info.name})) continue;
         numbers_[{file.path, info.name}] = matrices_.size();
-        matrices_.push_back(UnchangedTensor(file, info));
+        matrices_.push_back(tree::UnchangedTensor(file, info));
         analysis_.matrices.push_back({file.path, info.name, info.dtype, info.shape, info.element_count(), {}, 0});
       }
     }
@@ -137,18 +187,20 @@ class Analyzer {
   }
 
   Status Try(const Trial& trial) {
-    if (trial.kind == Trial::Kind::kLossless) return Pack(trial, LosslessTree(checkpoint_));
+    if (trial.kind == Trial::Kind::kLossless) return Rehearse(trial, tree::LosslessTree(checkpoint_));
     if (trial.kind == Trial::Kind::kOutliers) return TryOutliers(trial);
     if (trial.kind == Trial::Kind::kSmoothed) return TrySmoothed(trial);
     if (trial.options.trellis) return TryTrellis(trial);
-    ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, FittedTree(checkpoint_, trial.options, PackOptionsFor(trial), pool_));
-    return Pack(trial, tree);
+    ENTROFS_ASSIGN_OR_RETURN(tree::OutputTree tree,
+                             quantize::FittedTree(checkpoint_, trial.options, PackOptionsFor(trial), pool_));
+    return Rehearse(trial, tree);
   }
 
   Status TryTrellis(const Trial& trial) {
-    ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, FittedTree(checkpoint_, trial.options, PackOptionsFor(trial), pool_,
-                                                         quantize::Precision::kSampled));
-    ENTROFS_RETURN_IF_ERROR(Pack(trial, tree, Rehearsal::kForetold));
+    ENTROFS_ASSIGN_OR_RETURN(
+        tree::OutputTree tree,
+        quantize::FittedTree(checkpoint_, trial.options, PackOptionsFor(trial), pool_, quantize::Precision::kSampled));
+    ENTROFS_RETURN_IF_ERROR(Rehearse(trial, tree, pack::Rehearsal::kForetold));
     // Only the noise needs an estimate.
     std::vector<Cost>& costs = analysis_.schemes.back().matrices;
     for (size_t i = 0; i < costs.size(); ++i) {
@@ -158,23 +210,14 @@ class Analyzer {
     return OkStatus();
   }
 
-  // What is asked of matrices that are planned one by one.
-  static quantize::Options OptionsForOne(const Trial& trial) {
-    quantize::Options options = trial.options;
-    options.include = {"*"};
-    options.exclude.clear();
-    options.calibration = nullptr;
-    return options;
-  }
-
   // Tries files of matrices alone, as nothing reads such files; the rest is as in the lossless archive.
-  Status PackMatrices(const Trial& trial, std::map<std::string, OutputFile>&& files) {
-    OutputTree tree;
+  Status PackMatrices(const Trial& trial, std::map<std::string, tree::OutputFile>&& files) {
+    tree::OutputTree tree;
     for (auto& [path, file] : files) {
       file.path = path;
       tree.files.push_back(std::move(file));
     }
-    ENTROFS_RETURN_IF_ERROR(Pack(trial, tree));
+    ENTROFS_RETURN_IF_ERROR(Rehearse(trial, tree));
     SchemeCosts& costs = analysis_.schemes.back();
     const SchemeCosts& lossless = analysis_.schemes.front();
     costs.archive_bytes = lossless.archive_bytes - lossless.Total().archive_bytes + costs.Total().archive_bytes;
@@ -186,21 +229,21 @@ class Analyzer {
   }
 
   Status TryOutliers(const Trial& trial) {
-    std::map<std::string, OutputFile> files;
+    std::map<std::string, tree::OutputFile> files;
     for (size_t i = 0; i < matrices_.size(); ++i) {
       const MatrixFacts& facts = analysis_.matrices[i];
       const std::vector<uint64_t> columns = OutlierColumns(facts.survey);
-      const OutputTensor rest = WithoutColumns(matrices_[i], columns);
+      const tree::OutputTensor rest = WithoutColumns(matrices_[i], columns);
       quantize::Options options = OptionsForOne(trial);
       if (KnowsInputsOf(trial, i)) options.calibration = trial.options.calibration;
       ENTROFS_ASSIGN_OR_RETURN(quantize::Plan plan, quantize::PlanQuantization(options, {&rest, 1}, pool_));
-      OutputFile& file = files[facts.file];
-      for (OutputTensor& output : plan.tensors[0].outputs) {
+      tree::OutputFile& file = files[facts.file];
+      for (tree::OutputTensor& output : plan.tensors[0].outputs) {
         if (output.error) output.error->signal_energy = facts.survey.energy;
         if (output.output_error) output.output_error->signal_energy = OutputSignalOf(i);
-        file.pieces.push_back(std::move(output));
+        file.parts.push_back(std::move(output));
       }
-      if (!columns.empty()) file.pieces.push_back(OnlyColumns(matrices_[i], columns));
+      if (!columns.empty()) file.parts.push_back(OnlyColumns(matrices_[i], columns));
     }
     return PackMatrices(trial, std::move(files));
   }
@@ -208,7 +251,7 @@ class Analyzer {
   // As an earlier scheme found it, which all measure alike.
   double OutputSignalOf(size_t matrix) const {
     for (const SchemeCosts& scheme : analysis_.schemes) {
-      const std::optional<QuantizationError>& error = scheme.matrices[matrix].output_error;
+      const std::optional<tree::QuantizationError>& error = scheme.matrices[matrix].output_error;
       if (error) return error->signal_energy;
     }
     return 0;
@@ -227,49 +270,30 @@ class Analyzer {
       all.resize(own.size());
       for (size_t j = 0; j < own.size(); ++j) all[j] = std::max(all[j], own[j]);
     }
-    std::map<std::string, OutputFile> files;
+    std::map<std::string, tree::OutputFile> files;
     for (size_t i = 0; i < matrices_.size(); ++i) {
       std::vector<float> factors(matrices_[i].shape[1], 1);
       if (!moments[i].empty()) {
         factors = SmoothingFactors(moments[i], magnitudes[{analysis_.matrices[i].file, moments[i]}]);
       }
-      ENTROFS_RETURN_IF_ERROR(AddSmoothed(trial, i, factors, moments[i], files[analysis_.matrices[i].file]));
+      ENTROFS_ASSIGN_OR_RETURN(std::vector<tree::OutputTensor> outputs,
+                               Smoothed(trial, matrices_[i], factors, moments[i], pool_));
+      tree::OutputFile& file = files[analysis_.matrices[i].file];
+      for (tree::OutputTensor& output : outputs) file.parts.push_back(std::move(output));
     }
     return PackMatrices(trial, std::move(files));
   }
 
-  // Adds a matrix scaled and quantized. Its errors are told as of the weights and inputs before they were scaled.
-  Status AddSmoothed(const Trial& trial, size_t number, const std::vector<float>& factors,
-                     const std::vector<float>& moments, OutputFile& file) {
-    const OutputTensor scaled = WithScaledColumns(matrices_[number], factors);
-    auto plan_with = [&](const std::vector<float>& input_moments) {
-      std::vector<float> of_scaled(factors.size());
-      for (size_t j = 0; j < factors.size(); ++j) of_scaled[j] = input_moments[j] / (factors[j] * factors[j]);
-      quantize::Options options = OptionsForOne(trial);
-      options.calibration = quantize::Calibration::Of({{scaled.name, std::move(of_scaled)}});
-      return quantize::PlanQuantization(options, {&scaled, 1}, pool_);
-    };
-    ENTROFS_ASSIGN_OR_RETURN(quantize::Plan plan, plan_with(std::vector<float>(factors.size(), 1)));
-    OutputTensor& codes = plan.tensors[0].outputs.front();
-    codes.error = codes.output_error;
-    codes.output_error = std::nullopt;
-    if (!moments.empty()) {
-      ENTROFS_ASSIGN_OR_RETURN(quantize::Plan weighted, plan_with(moments));
-      codes.output_error = weighted.tensors[0].outputs.front().output_error;
-    }
-    for (OutputTensor& output : plan.tensors[0].outputs) file.pieces.push_back(std::move(output));
-    return OkStatus();
-  }
-
-  Status Pack(const Trial& trial, const OutputTree& tree, Rehearsal rehearsal = Rehearsal::kExact) {
-    ENTROFS_ASSIGN_OR_RETURN(PackResult packed,
-                             RehearsePacking(tree, PackOptionsFor(trial), rehearsal, pool_, progress_));
+  Status Rehearse(const Trial& trial, const tree::OutputTree& tree,
+                  pack::Rehearsal rehearsal = pack::Rehearsal::kExact) {
+    ENTROFS_ASSIGN_OR_RETURN(pack::PackResult packed,
+                             pack::RehearsePacking(tree, PackOptionsFor(trial), rehearsal, pool_, progress_));
     analysis_.warnings.insert(analysis_.warnings.end(), tree.warnings.begin(), tree.warnings.end());
     SchemeCosts& costs = analysis_.schemes.emplace_back();
     costs.trial = trial;
     costs.archive_bytes = packed.archive_bytes;
     costs.matrices.resize(matrices_.size());
-    for (const TensorReport& tensor : packed.report.tensors) {
+    for (const report::TensorReport& tensor : packed.report.tensors) {
       auto found = numbers_.find({tensor.file, tensor.belongs_to});
       if (found == numbers_.end()) continue;
       Cost& cost = costs.matrices[found->second];
@@ -279,30 +303,16 @@ class Analyzer {
       if (tensor.error) cost.error = tensor.error;
       if (tensor.output_error) cost.output_error = tensor.output_error;
     }
-    return trial.keeps_symbols ? CountSymbols(tree, costs) : OkStatus();
+    return trial.keeps_symbols ? CountSymbols(tree, numbers_, pool_, costs) : OkStatus();
   }
 
-  Status CountSymbols(const OutputTree& tree, SchemeCosts& costs) {
-    const codec::Layout bytes;
-    for (const OutputFile& file : tree.files) {
-      for (const Piece& piece : file.pieces) {
-        const auto* tensor = std::get_if<OutputTensor>(&piece);
-        if (tensor == nullptr || !tensor->error) continue;
-        ENTROFS_ASSIGN_OR_RETURN(Measurement measurement, Measure(*tensor->bytes, {&bytes, 1}, pool_));
-        costs.matrices[numbers_.at({file.path, tensor->belongs_to})].symbols =
-            SymbolsOf(*tensor, measurement.layouts[0].planes[0]);
-      }
-    }
-    return OkStatus();
-  }
-
-  const Checkpoint& checkpoint_;
+  const source::Checkpoint& checkpoint_;
   const TrialOptions& options_;
   std::vector<Trial> trials_;
   ThreadPool& pool_;
   TrialProgress progress_;
-  std::vector<OutputTensor> matrices_;  // as they are
-  std::map<Key, size_t> numbers_;       // of the matrices
+  std::vector<tree::OutputTensor> matrices_;  // as they are
+  std::map<Key, size_t> numbers_;             // of the matrices
   Analysis analysis_;
 };
 
@@ -347,8 +357,8 @@ std::vector<size_t> SchemeCosts::WorstFirst() const {
   return order;
 }
 
-Result<Analysis> Analyze(const Checkpoint& checkpoint, const TrialOptions& options, ThreadPool& pool,
-                         Progress& progress) {
+Result<Analysis> Analyze(const source::Checkpoint& checkpoint, const TrialOptions& options, ThreadPool& pool,
+                         read::Progress& progress) {
   return Analyzer(checkpoint, options, pool, progress).Run();
 }
 

@@ -9,7 +9,7 @@
 #include "base/thread_pool.h"
 #include "packer/analyze/survey.h"
 #include "packer/analyze/trial.h"
-#include "packer/progress.h"
+#include "packer/read/progress.h"
 #include "packer/source/checkpoint.h"
 
 // What every scheme would make of a checkpoint, found out before packing it.
@@ -27,9 +27,9 @@ struct Cost {
   uint64_t archive_bytes = 0;  // with scales, zero points, tables, checksums and places in the index
   double entropy_bits = 0;     // order-0, of all of them together
   // Not set where the matrix stays as it is.
-  std::optional<QuantizationError> error;
+  std::optional<tree::QuantizationError> error;
   // Of the layer's outputs over the inputs of a calibration that knows them.
-  std::optional<QuantizationError> output_error;
+  std::optional<tree::QuantizationError> output_error;
   std::optional<SymbolCounts> symbols;
 
   double bits_per_weight() const;
@@ -51,7 +51,7 @@ struct SchemeCosts {
 struct MatrixFacts {
   std::string file;
   std::string name;
-  Dtype dtype = Dtype::kBf16;
+  source::Dtype dtype = source::Dtype::kBf16;
   std::vector<uint64_t> shape;
   uint64_t weight_count = 0;
   Survey survey;
@@ -71,7 +71,7 @@ struct Analysis {
 // layers, or, where the checkpoint has none and options.include is empty, all its float matrices: recorded activations,
 // embeddings. Reads everything two to eight times per scheme, on `pool` and the calling thread, with the memory
 // that packing takes and some kilobytes per matrix. The result does not depend on the number of threads.
-Result<Analysis> Analyze(const Checkpoint& checkpoint, const TrialOptions& options, ThreadPool& pool,
-                         Progress& progress);
+Result<Analysis> Analyze(const source::Checkpoint& checkpoint, const TrialOptions& options, ThreadPool& pool,
+                         read::Progress& progress);
 
 }  // namespace entrofs::packer::analyze

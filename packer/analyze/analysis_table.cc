@@ -4,12 +4,12 @@
 #include "archive/paths.h"
 #include "base/units.h"
 #include "packer/analyze/analysis_report.h"
-#include "packer/text_table.h"
+#include "packer/report/text_table.h"
 
 namespace entrofs::packer::analyze {
 namespace {
 
-using Align = TextTable::Align;
+using Align = report::TextTable::Align;
 
 constexpr size_t kNameWidth = 34;
 constexpr size_t kWorstShown = 5;
@@ -19,7 +19,7 @@ constexpr const char* kShownSchemes[] = {"uint8", "uint4-group-128"};
 std::string Db(const Cost& cost) {
   if (!cost.error) return "kept";
   const double db = cost.SqnrDb();
-  return std::isinf(db) ? "exact" : Decimal(db, 1);
+  return std::isinf(db) ? "exact" : report::Decimal(db, 1);
 }
 
 // What all names begin with, up to a dot or slash.
@@ -52,14 +52,14 @@ bool HasOutputErrors(const Analysis& analysis) {
 std::string OutputDb(const Cost& cost) {
   if (!cost.output_error) return "";
   const double db = cost.OutputSqnrDb();
-  return std::isinf(db) ? "exact" : Decimal(db, 1);
+  return std::isinf(db) ? "exact" : report::Decimal(db, 1);
 }
 
 void PrintSchemes(const Analysis& analysis, std::ostream& out) {
   const bool has_outputs = HasOutputErrors(analysis);
   std::vector<Align> aligns(has_outputs ? 7 : 6, Align::kRight);
   aligns[0] = Align::kLeft;
-  TextTable table(aligns);
+  report::TextTable table(aligns);
   std::vector<std::string> heading = {"scheme", "bits/weight", "entropy", "archive", "SQNR dB", "worst dB"};
   if (has_outputs) heading.push_back("outputs dB");
   table.AddRow(std::move(heading));
@@ -68,8 +68,8 @@ void PrintSchemes(const Analysis& analysis, std::ostream& out) {
     std::vector<std::string> row = {scheme.trial.title, "", "", FormatBytes(scheme.archive_bytes)};
     if (!scheme.matrices.empty()) {
       const bool is_lossless = scheme.trial.kind == Trial::Kind::kLossless;
-      row[1] = Decimal(total.bits_per_weight(), 3);
-      row[2] = Decimal(total.entropy_bits_per_weight(), 3);
+      row[1] = report::Decimal(total.bits_per_weight(), 3);
+      row[2] = report::Decimal(total.entropy_bits_per_weight(), 3);
       row.push_back(is_lossless ? "exact" : Db(total));
       row.push_back(is_lossless ? "exact" : Db(scheme.matrices[scheme.WorstFirst().front()]));
       if (has_outputs) row.push_back(is_lossless ? "exact" : OutputDb(total));
@@ -88,7 +88,8 @@ void PrintTrellisGain(const Analysis& analysis, std::ostream& out) {
     const SchemeCosts &plain = analysis.schemes[i - 1], &on_trellis = analysis.schemes[i];
     if (!is_on_trellis(on_trellis) || !plain.trial.keeps_symbols) continue;
     const double gain = on_trellis.Total().SqnrDb() - plain.Total().SqnrDb();
-    if (std::isfinite(gain)) out << on_trellis.trial.arguments << " would gain " << Decimal(gain, 1) << " dB.\n";
+    if (std::isfinite(gain))
+      out << on_trellis.trial.arguments << " would gain " << report::Decimal(gain, 1) << " dB.\n";
   }
 }
 
@@ -109,7 +110,7 @@ void PrintMatrices(const Analysis& analysis, std::ostream& out) {
   const std::vector<const SchemeCosts*> shown = ShownSchemes(analysis);
   std::vector<Align> aligns(3 + 2 * shown.size(), Align::kRight);
   aligns[0] = Align::kLeft;
-  TextTable table(aligns);
+  report::TextTable table(aligns);
   const std::string start = CommonStart(analysis.matrices);
   std::vector<std::string> heading = {start.empty() ? "tensor" : Shortened(start + "*"), "weights", "lossless"};
   for (const SchemeCosts* scheme : shown) {
@@ -119,10 +120,11 @@ void PrintMatrices(const Analysis& analysis, std::ostream& out) {
   table.AddRow(std::move(heading));
   for (size_t i = 0; i < analysis.matrices.size(); ++i) {
     const MatrixFacts& matrix = analysis.matrices[i];
-    std::vector<std::string> row = {Shortened(matrix.name.substr(start.size())), FormatCount(matrix.weight_count),
-                                    Decimal(analysis.schemes.front().matrices[i].bits_per_weight(), 2)};
+    std::vector<std::string> row = {Shortened(matrix.name.substr(start.size())),
+                                    report::FormatCount(matrix.weight_count),
+                                    report::Decimal(analysis.schemes.front().matrices[i].bits_per_weight(), 2)};
     for (const SchemeCosts* scheme : shown) {
-      row.push_back(Decimal(scheme->matrices[i].bits_per_weight(), 2));
+      row.push_back(report::Decimal(scheme->matrices[i].bits_per_weight(), 2));
       row.push_back(Db(scheme->matrices[i]));
     }
     table.AddRow(std::move(row));
@@ -151,7 +153,8 @@ void PrintAnalysis(const Analysis& analysis, std::ostream& out) {
     out << ", nothing to quantize\n\n";
     return PrintSchemes(analysis, out);
   }
-  out << ", " << analysis.matrices.size() << " matrices to quantize, " << FormatCount(weights) << " weights\n\n";
+  out << ", " << analysis.matrices.size() << " matrices to quantize, " << report::FormatCount(weights)
+      << " weights\n\n";
   PrintSchemes(analysis, out);
   out << "\nBits and SQNR are of the matrices to quantize, scales included; archive is the whole file.\n";
   if (HasOutputErrors(analysis)) out << "outputs: SQNR of the layers' outputs over the calibration's inputs.\n";

@@ -17,8 +17,8 @@ struct Geometry {
   std::vector<uint64_t> columns;
 };
 
-Geometry GeometryOf(const OutputTensor& matrix, const std::vector<uint64_t>& columns) {
-  const uint64_t element_bytes = BitWidth(matrix.dtype) / 8;
+Geometry GeometryOf(const tree::OutputTensor& matrix, const std::vector<uint64_t>& columns) {
+  const uint64_t element_bytes = source::BitWidth(matrix.dtype) / 8;
   return {matrix.bytes, element_bytes, matrix.shape[0], matrix.shape[1] * element_bytes, columns};
 }
 
@@ -83,14 +83,14 @@ class GatheredColumns : public RandomAccessFile {
 
 }  // namespace
 
-OutputTensor WithoutColumns(const OutputTensor& matrix, const std::vector<uint64_t>& columns) {
-  OutputTensor rest = matrix;
+tree::OutputTensor WithoutColumns(const tree::OutputTensor& matrix, const std::vector<uint64_t>& columns) {
+  tree::OutputTensor rest = matrix;
   if (!columns.empty()) rest.bytes = std::make_shared<ZeroedColumns>(GeometryOf(matrix, columns));
   return rest;
 }
 
-OutputTensor OnlyColumns(const OutputTensor& matrix, const std::vector<uint64_t>& columns) {
-  OutputTensor only = matrix;
+tree::OutputTensor OnlyColumns(const tree::OutputTensor& matrix, const std::vector<uint64_t>& columns) {
+  tree::OutputTensor only = matrix;
   only.name += ".outliers";
   only.shape = {matrix.shape[0], columns.size()};
   only.bytes = std::make_shared<GatheredColumns>(GeometryOf(matrix, columns));

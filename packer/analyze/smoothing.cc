@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "packer/quantize/float_formats.h"
+#include "packer/quantize/arithmetic/float_formats.h"
 
 namespace entrofs::packer::analyze {
 namespace {
@@ -16,11 +16,11 @@ constexpr uint64_t kElementsAtOnce = 16384;
 
 class ScaledColumns : public RandomAccessFile {
  public:
-  ScaledColumns(const OutputTensor& matrix, std::vector<float> factors)
+  ScaledColumns(const tree::OutputTensor& matrix, std::vector<float> factors)
       : bytes_(matrix.bytes), dtype_(matrix.dtype), factors_(std::move(factors)) {}
 
   Status ReadAt(uint64_t offset, MutableByteSpan out) const override {
-    const uint64_t width = quantize::ByteWidth(dtype_), end = offset + out.size();
+    const uint64_t width = quantize::arithmetic::ByteWidth(dtype_), end = offset + out.size();
     if (end > size()) return Error{ErrorCode::kCorrupt, "read past the end of scaled columns"};
     if (out.empty()) return OkStatus();
     std::vector<uint8_t> encoded;
@@ -30,10 +30,11 @@ class ScaledColumns : public RandomAccessFile {
       encoded.resize(count * width);
       values.resize(count);
       ENTROFS_RETURN_IF_ERROR(bytes_->ReadAt(element * width, encoded));
-      quantize::DecodeFloats(dtype_, encoded.data(), count, values.data());
+      quantize::arithmetic::DecodeFloats(dtype_, encoded.data(), count, values.data());
       for (uint64_t i = 0; i < count; ++i) values[i] *= factors_[(element + i) % factors_.size()];
-      quantize::RoundFloats(dtype_, values.data(), count);
-      for (uint64_t i = 0; i < count; ++i) quantize::EncodeFloat(dtype_, values[i], encoded.data() + i * width);
+      quantize::arithmetic::RoundFloats(dtype_, values.data(), count);
+      for (uint64_t i = 0; i < count; ++i)
+        quantize::arithmetic::EncodeFloat(dtype_, values[i], encoded.data() + i * width);
       const uint64_t first = std::max(offset, element * width), last = std::min(end, (element + count) * width);
       std::memcpy(out.data() + (first - offset), encoded.data() + (first - element * width), last - first);
     }
@@ -43,7 +44,7 @@ class ScaledColumns : public RandomAccessFile {
 
  private:
   const std::shared_ptr<const RandomAccessFile> bytes_;
-  const Dtype dtype_;
+  const source::Dtype dtype_;
   const std::vector<float> factors_;
 };
 
@@ -58,8 +59,8 @@ std::vector<float> SmoothingFactors(std::span<const float> moments, std::span<co
   return factors;
 }
 
-OutputTensor WithScaledColumns(const OutputTensor& matrix, std::vector<float> factors) {
-  OutputTensor scaled = matrix;
+tree::OutputTensor WithScaledColumns(const tree::OutputTensor& matrix, std::vector<float> factors) {
+  tree::OutputTensor scaled = matrix;
   scaled.bytes = std::make_shared<ScaledColumns>(matrix, std::move(factors));
   return scaled;
 }

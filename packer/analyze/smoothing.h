@@ -3,7 +3,7 @@
 #include <span>
 #include <vector>
 
-#include "packer/output_tensor.h"
+#include "packer/tree/output_tensor.h"
 
 // SmoothQuant's rescaling (Xiao et al. 2022, equation 4 with alpha = 0.5): input channels of a layer that run large are
 // divided by a factor, and the columns of its weights that they meet are multiplied by it.
@@ -15,6 +15,6 @@ namespace entrofs::packer::analyze {
 std::vector<float> SmoothingFactors(std::span<const float> moments, std::span<const float> magnitudes);
 
 // `matrix` (of floats) with column j multiplied by factors[j] and rounded to its dtype, computed when read.
-OutputTensor WithScaledColumns(const OutputTensor& matrix, std::vector<float> factors);
+tree::OutputTensor WithScaledColumns(const tree::OutputTensor& matrix, std::vector<float> factors);
 
 }  // namespace entrofs::packer::analyze

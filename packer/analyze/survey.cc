@@ -4,14 +4,14 @@
 #include <cmath>
 #include <mutex>
 
-#include "packer/quantize/matrix.h"
-#include "packer/quantize/parallel.h"
-#include "packer/quantize/value_histogram.h"
+#include "base/parallel.h"
+#include "packer/quantize/arithmetic/matrix.h"
+#include "packer/quantize/arithmetic/value_histogram.h"
 
 namespace entrofs::packer::analyze {
 namespace {
 
-using quantize::ValueHistogram;
+using quantize::arithmetic::ValueHistogram;
 
 constexpr uint64_t kElementsPerJob = 4 << 20;
 
@@ -24,9 +24,9 @@ void IncludeColumns(const float* weights, size_t count, uint64_t first, std::vec
   }
 }
 
-void Summarize(const ValueHistogram& values, Survey& survey) {
+void Summarize(const quantize::arithmetic::ValueHistogram& values, Survey& survey) {
   double count = 0, fourth = 0;
-  for (const ValueHistogram::Entry& entry : values.entries()) {
+  for (const quantize::arithmetic::ValueHistogram::Entry& entry : values.entries()) {
     const double value = entry.value, times = static_cast<double>(entry.count);
     count += times;
     survey.energy += times * value * value;
@@ -42,7 +42,7 @@ void Summarize(const ValueHistogram& values, Survey& survey) {
   survey.lowest = values.entries().front().value;
   survey.highest = values.entries().back().value;
   const double bin = 2 * Survey::kSpan * survey.rms / Survey::kBins;
-  for (const ValueHistogram::Entry& entry : values.entries()) {
+  for (const quantize::arithmetic::ValueHistogram::Entry& entry : values.entries()) {
     const double place = std::floor(entry.value / bin + Survey::kBins / 2.0);
     survey.histogram[static_cast<size_t>(std::clamp(place, 0.0, Survey::kBins - 1.0))] += entry.count;
   }
@@ -50,24 +50,24 @@ void Summarize(const ValueHistogram& values, Survey& survey) {
 
 }  // namespace
 
-Result<Survey> SurveyMatrix(const OutputTensor& matrix, ThreadPool& pool) {
+Result<Survey> SurveyMatrix(const tree::OutputTensor& matrix, ThreadPool& pool) {
   const uint64_t columns = matrix.shape[1];
   const uint64_t count = matrix.shape[0] * columns;
   const size_t jobs = (count + kElementsPerJob - 1) / kElementsPerJob;
   Survey survey;
   survey.column_magnitudes.resize(columns);
-  ValueHistogram values;
+  quantize::arithmetic::ValueHistogram values;
   std::mutex mutex;  // guards both, whose contents do not depend on the order
-  Status status = quantize::ParallelForStatus(pool, jobs, [&](size_t job) -> Status {
+  Status status = ParallelForStatus(pool, jobs, [&](size_t job) -> Status {
     const uint64_t begin = job * kElementsPerJob, end = std::min(begin + kElementsPerJob, count);
-    ValueHistogram::Counter counter;
+    quantize::arithmetic::ValueHistogram::Counter counter;
     std::vector<float> magnitudes(columns);
-    ENTROFS_RETURN_IF_ERROR(quantize::VisitWeights(*matrix.bytes, matrix.dtype, begin, end,
-                                                   [&](const float* weights, size_t size, uint64_t first) {
-                                                     counter.Add(weights, size);
-                                                     IncludeColumns(weights, size, first, magnitudes);
-                                                   }));
-    const ValueHistogram counted = counter.Finish();
+    ENTROFS_RETURN_IF_ERROR(quantize::arithmetic::VisitWeights(*matrix.bytes, matrix.dtype, begin, end,
+                                                               [&](const float* weights, size_t size, uint64_t first) {
+                                                                 counter.Add(weights, size);
+                                                                 IncludeColumns(weights, size, first, magnitudes);
+                                                               }));
+    const quantize::arithmetic::ValueHistogram counted = counter.Finish();
     std::lock_guard lock(mutex);
     values.Merge(counted);
     for (size_t i = 0; i < columns; ++i) {

@@ -5,7 +5,7 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
-#include "packer/output_tensor.h"
+#include "packer/tree/output_tensor.h"
 
 namespace entrofs::packer::analyze {
 
@@ -29,7 +29,7 @@ struct Survey {
 // Reads `matrix`, two-dimensional and of a quantizable dtype, once, on the pool and the calling thread. Holds 512 KiB
 // and a number per column for every thread. The result does not depend on the number of threads, up to rounding, as
 // weights are counted in BF16. Errors are those of reading.
-Result<Survey> SurveyMatrix(const OutputTensor& matrix, ThreadPool& pool);
+Result<Survey> SurveyMatrix(const tree::OutputTensor& matrix, ThreadPool& pool);
 
 // The columns that LLM.int8() would keep, by number: those whose largest weight is at least kOutlierFactor times the
 // root mean square (its threshold of 6 is for inputs of about unit size), but at most one in kColumnsPerOutlier, the

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "packer/text_table.h"
+#include "packer/report/text_table.h"
 
 namespace entrofs::packer::analyze {
 namespace {
@@ -11,13 +11,13 @@ using quantize::Scheme;
 
 // "3.5", "2.25", "4".
 std::string RateText(double rate) {
-  std::string text = Decimal(rate, 3);
+  std::string text = report::Decimal(rate, 3);
   text.erase(text.find_last_not_of('0') + 1);
   if (text.back() == '.') text.pop_back();
   return text;
 }
 
-Trial OfScheme(Scheme scheme, std::string title) {
+Trial OfScheme(quantize::Scheme scheme, std::string title) {
   Trial trial;
   trial.name = Name(scheme);
   trial.title = std::move(title);
@@ -28,7 +28,7 @@ Trial OfScheme(Scheme scheme, std::string title) {
 
 Trial Grouped(uint32_t group_size) {
   const std::string size = std::to_string(group_size);
-  Trial trial = OfScheme(Scheme::kUint4Group, "uint4, groups of " + size);
+  Trial trial = OfScheme(quantize::Scheme::kUint4Group, "uint4, groups of " + size);
   trial.name += "-" + size;
   if (group_size != trial.options.group_size) trial.arguments += " --group-size " + size;
   trial.options.group_size = group_size;
@@ -37,7 +37,7 @@ Trial Grouped(uint32_t group_size) {
 
 Trial AtRate(double rate) {
   const std::string text = RateText(rate);
-  Trial trial = OfScheme(Scheme::kRate, "int8 for " + text + " bits per weight");
+  Trial trial = OfScheme(quantize::Scheme::kRate, "int8 for " + text + " bits per weight");
   trial.name += "-" + text;
   trial.arguments = "--bits-per-weight " + text;
   trial.options.bits_per_weight = rate;
@@ -54,7 +54,7 @@ Trial OnTrellis(double rate) {
 }
 
 Trial Smoothed() {
-  Trial trial = OfScheme(Scheme::kInt8Tensor, "int8 per tensor, smoothed (SmoothQuant)");
+  Trial trial = OfScheme(quantize::Scheme::kInt8Tensor, "int8 per tensor, smoothed (SmoothQuant)");
   trial.kind = Trial::Kind::kSmoothed;
   trial.name += "-smoothed";
   trial.arguments.clear();
@@ -62,7 +62,7 @@ Trial Smoothed() {
 }
 
 Trial WithOutliersKept() {
-  Trial trial = OfScheme(Scheme::kInt8Channel, "int8 per row, outlier columns kept");
+  Trial trial = OfScheme(quantize::Scheme::kInt8Channel, "int8 per row, outlier columns kept");
   trial.kind = Trial::Kind::kOutliers;
   trial.name += "-outliers";
   trial.arguments.clear();
@@ -77,10 +77,10 @@ std::vector<Trial> Trials(const TrialOptions& options) {
   lossless.name = "lossless";
   lossless.title = "lossless";
   std::vector<Trial> trials = {lossless,
-                               OfScheme(Scheme::kUint8, "uint8 per tensor (EntroLLM)"),
-                               OfScheme(Scheme::kUint4, "uint4 per tensor (EntroLLM)"),
-                               OfScheme(Scheme::kInt8Tensor, "int8 per tensor"),
-                               OfScheme(Scheme::kInt8Channel, "int8 per row"),
+                               OfScheme(quantize::Scheme::kUint8, "uint8 per tensor (EntroLLM)"),
+                               OfScheme(quantize::Scheme::kUint4, "uint4 per tensor (EntroLLM)"),
+                               OfScheme(quantize::Scheme::kInt8Tensor, "int8 per tensor"),
+                               OfScheme(quantize::Scheme::kInt8Channel, "int8 per row"),
                                WithOutliersKept(),
                                Grouped(128),
                                Grouped(64),
@@ -106,7 +106,8 @@ std::vector<Trial> Trials(const TrialOptions& options) {
     trial.options.exclude = options.exclude;
     trial.options.calibration = options.calibration;
     // Of the other schemes it only tells the error.
-    if (options.calibration && trial.options.scheme == Scheme::kRate) trial.arguments += " --calibration FILE";
+    if (options.calibration && trial.options.scheme == quantize::Scheme::kRate)
+      trial.arguments += " --calibration FILE";
   }
   return trials;
 }

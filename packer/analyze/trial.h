@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "packer/quantize/quantize.h"
+#include "packer/quantize/planner.h"
 
 // The schemes that an analysis tries on a checkpoint.
 namespace entrofs::packer::analyze {
@@ -28,7 +28,7 @@ struct TrialOptions {
   std::vector<double> rates = {2, 2.5, 3, 3.5, 4, 4.5};  // bits per weight
   std::vector<std::string> include;                      // as in quantize::Options
   std::vector<std::string> exclude;
-  std::shared_ptr<const quantize::Calibration> calibration = nullptr;  // as in quantize::Options
+  std::shared_ptr<const quantize::arithmetic::Calibration> calibration = nullptr;  // as in quantize::Options
 };
 
 // The lossless one first; the rate-targeted ones last, by rate, each followed by the same on a trellis where there is

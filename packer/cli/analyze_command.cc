@@ -3,7 +3,7 @@
 #include "packer/cli/command.h"
 #include "packer/source/checkpoint.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::cli {
 namespace {
 
 struct AnalyzeOptions {
@@ -58,21 +58,21 @@ void Describe(CLI::App& app, AnalyzeOptions& options) {
 Status RunAnalysis(const AnalyzeOptions& options, const Streams& streams) {
   analyze::TrialOptions trials = options.trials;
   if (!options.calibration.empty()) {
-    ENTROFS_ASSIGN_OR_RETURN(trials.calibration, quantize::Calibration::Open(options.calibration));
+    ENTROFS_ASSIGN_OR_RETURN(trials.calibration, quantize::arithmetic::Calibration::Open(options.calibration));
   }
-  ENTROFS_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.source));
+  ENTROFS_ASSIGN_OR_RETURN(source::Checkpoint checkpoint, source::OpenCheckpoint(options.source));
   ThreadPool pool(ThreadCount(options.threads));
   Result<analyze::Analysis> analysis = [&] {
-    std::unique_ptr<Progress> progress = MakeProgress(streams);
+    std::unique_ptr<read::Progress> progress = MakeProgress(streams);
     return analyze::Analyze(checkpoint, trials, pool, *progress);
   }();
   if (!analysis) return std::move(analysis.error());
   PrintWarnings(streams, analysis->warnings);
-  if (!options.html.empty()) ENTROFS_RETURN_IF_ERROR(WriteTextFile(options.html, AnalysisPage(*analysis)));
+  if (!options.html.empty()) ENTROFS_RETURN_IF_ERROR(WriteTextFile(options.html, analyze::AnalysisPage(*analysis)));
   if (options.json) {
-    streams.out << AnalysisJson(*analysis) << "\n";
+    streams.out << analyze::AnalysisJson(*analysis) << "\n";
   } else {
-    PrintAnalysis(*analysis, streams.out);
+    analyze::PrintAnalysis(*analysis, streams.out);
   }
   return OkStatus();
 }
@@ -89,4 +89,4 @@ int RunAnalyze(const std::vector<std::string>& args, const Streams& streams) {
   return status ? kOk : Fail(streams, status.error());
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::cli

@@ -12,9 +12,9 @@
 
 #include "codec/codec.h"
 #include "packer/cli/command.h"
-#include "packer/unfinished.h"
+#include "packer/read/unfinished.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::cli {
 namespace {
 
 constexpr const char* kVersion = "entro-pack 0.1.0";
@@ -77,7 +77,7 @@ void WatchSignals(sigset_t signals) {
   int signal_number = 0;
   while (sigwait(&signals, &signal_number) != 0) {
   }
-  RemoveUnfinished();
+  read::RemoveUnfinished();
   ::signal(signal_number, SIG_DFL);
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   ::kill(::getpid(), signal_number);
@@ -122,4 +122,4 @@ int RunProgram(int argc, char** argv) {
   return RunCli({argv + 1, argv + argc}, {std::cout, std::cerr, ::isatty(STDERR_FILENO) == 1});
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::cli

@@ -5,7 +5,7 @@
 #include <vector>
 
 // The program entro-pack.
-namespace entrofs::packer {
+namespace entrofs::packer::cli {
 
 struct Streams {
   std::ostream& out;
@@ -21,4 +21,4 @@ int RunCli(const std::vector<std::string>& args, const Streams& streams) noexcep
 // ends the process by that signal.
 int RunProgram(int argc, char** argv);
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::cli

@@ -3,9 +3,9 @@
 #include "archive/paths.h"
 #include "base/thread_pool.h"
 #include "packer/cli/terminal_progress.h"
-#include "packer/unfinished.h"
+#include "packer/read/unfinished.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::cli {
 namespace {
 
 // Errors stay on one line whatever names they quote.
@@ -38,7 +38,7 @@ int Fail(const Streams& streams, const Error& error) {
 }
 
 Status WriteTextFile(const std::string& path, const std::string& text) {
-  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<NewFile> file, CreateUnfinishedFile(path));
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<NewFile> file, read::CreateUnfinishedFile(path));
   ENTROFS_RETURN_IF_ERROR(file->Append(AsBytes(text)));
   return file->Commit();
 }
@@ -55,9 +55,9 @@ void AddThreadsOption(CLI::App& app, size_t& threads) {
 
 size_t ThreadCount(size_t threads) { return threads > 0 ? threads : ThreadPool::AvailableCpus(); }
 
-std::unique_ptr<Progress> MakeProgress(const Streams& streams) {
+std::unique_ptr<read::Progress> MakeProgress(const Streams& streams) {
   if (streams.err_is_terminal) return std::make_unique<TerminalProgress>(streams.err);
-  return std::make_unique<NoProgress>();
+  return std::make_unique<read::NoProgress>();
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::cli

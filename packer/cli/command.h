@@ -8,10 +8,10 @@
 
 #include "base/result.h"
 #include "packer/cli/cli.h"
-#include "packer/progress.h"
+#include "packer/read/progress.h"
 
 // What the subcommands share.
-namespace entrofs::packer {
+namespace entrofs::packer::cli {
 
 inline constexpr int kOk = 0;
 inline constexpr int kFailed = 1;
@@ -51,6 +51,6 @@ void AddThreadsOption(CLI::App& app, size_t& threads);
 size_t ThreadCount(size_t threads);
 
 // A bar on a terminal, nothing elsewhere.
-std::unique_ptr<Progress> MakeProgress(const Streams& streams);
+std::unique_ptr<read::Progress> MakeProgress(const Streams& streams);
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::cli

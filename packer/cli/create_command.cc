@@ -4,21 +4,25 @@
 #include "base/thread_pool.h"
 #include "base/units.h"
 #include "packer/cli/command.h"
-#include "packer/fitted_tree.h"
-#include "packer/pack.h"
+#include "packer/cli/view_choice.h"
+#include "packer/pack/pack.h"
+#include "packer/quantize/fitted_tree.h"
+#include "packer/quantize/quantized_files.h"
+#include "packer/quantize/selection/eligibility.h"
+#include "packer/report/summary.h"
+#include "packer/report/text_table.h"
 #include "packer/source/checkpoint.h"
 #include "packer/source/file_names.h"
-#include "packer/summary.h"
-#include "packer/text_table.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::cli {
 namespace {
 
 struct CreateOptions {
   std::string source;
   std::string output;
   std::string quant = "none";
-  std::string layout = "compressed-tensors";
+  std::string view = "auto";
+  std::string form;
   uint32_t group_size = 128;
   bool symmetric = false;
   double bits_per_weight = 0;
@@ -50,11 +54,7 @@ constexpr const char* kFooter =
     "  entro-pack create ./model -o model.entro --target edge          for a Raspberry Pi or a Jetson\n"
     "  entro-pack create adapter.safetensors -o adapter.entro --json\n";
 
-void Describe(CLI::App& app, CreateOptions& options) {
-  app.add_option("SRC", options.source, "Checkpoint directory, or .safetensors or .gguf file")->required();
-  app.add_option("-o,--output", options.output,
-                 "The archive to write (default: SRC's name with .entro, in this folder)")
-      ->type_name("FILE");
+void DescribeQuantization(CLI::App& app, CreateOptions& options) {
   CLI::Option* quant =
       app.add_option("--quant", options.quant,
                      "none: lossless. Or how to quantize the weights of linear layers, in the forms of\n"
@@ -76,10 +76,16 @@ void Describe(CLI::App& app, CreateOptions& options) {
   app.add_flag("--trellis", options.trellis,
                "With --bits-per-weight 1 to 5, or --size: round along a trellis, for 1.25 dB less error at\n"
                "the same size. Packing takes several times as long, decoding 1.2 to 1.3 times");
-  app.add_option("--layout", options.layout,
-                 "Whose conventions quantized files follow: compressed-tensors (transformers, vLLM), mlx, or\n"
-                 "gptq (symmetric schemes only)")
+  app.add_option("--layout", options.form,
+                 "Make packed files in this form: compressed-tensors (transformers, vLLM), mlx, or gptq (symmetric\n"
+                 "schemes only)")
       ->check(CLI::IsMember({"compressed-tensors", "mlx", "gptq"}));
+  app.add_option("--view", options.view,
+                 "What files of quantized weights the archive shows. source: the checkpoint's own files, with the\n"
+                 "values the codes stand for; they load wherever the checkpoint does. packed: files of codes for\n"
+                 "runtimes that compute on them, and source beside. auto: packed for architectures that are known\n"
+                 "to load it, else source")
+      ->check(CLI::IsMember({"auto", "packed", "source"}));
   app.add_option("--group-size", options.group_size,
                  "Of uint4-group and of --layout mlx: weights that share a scale: 32, 64 or 128")
       ->type_name("N")
@@ -98,6 +104,9 @@ void Describe(CLI::App& app, CreateOptions& options) {
       ->type_name("PATTERN")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void DescribeCoding(CLI::App& app, CreateOptions& options) {
   app.add_option("--codec", options.codec,
                  "auto: the smallest, see --target; tans, huffman, stored: this one where it gains")
       ->check(CLI::IsMember({"auto", "tans", "huffman", "stored"}));
@@ -116,6 +125,15 @@ void Describe(CLI::App& app, CreateOptions& options) {
                "Read the archive back before it gets its name (default), or do not");
   app.add_flag("--json", options.json, "Print the summary as JSON, as inspect --json does");
   app.add_option("--report", options.report, "Keep what --json prints in this file")->type_name("FILE");
+}
+
+void Describe(CLI::App& app, CreateOptions& options) {
+  app.add_option("SRC", options.source, "Checkpoint directory, or .safetensors or .gguf file")->required();
+  app.add_option("-o,--output", options.output,
+                 "The archive to write (default: SRC's name with .entro, in this folder)")
+      ->type_name("FILE");
+  DescribeQuantization(app, options);
+  DescribeCoding(app, options);
   app.footer(kFooter);
 }
 
@@ -137,7 +155,8 @@ std::string DefaultOutput(const std::string& source) {
   if (path.filename().empty()) path = path.parent_path();
   // Links keep their own names: what a cache's links lead to is named by its hash.
   if (!std::filesystem::is_directory(path, code)) return path.stem().string() + ".entro";
-  if (std::string repository = RepositoryOfSnapshot(path.string()); !repository.empty()) return repository + ".entro";
+  if (std::string repository = source::RepositoryOfSnapshot(path.string()); !repository.empty())
+    return repository + ".entro";
   return path.filename().string() + ".entro";
 }
 
@@ -168,19 +187,48 @@ Status CheckQuantization(const CreateOptions& options) {
   if (!(options.include.empty() && options.exclude.empty())) {
     return Usage("--include and --exclude choose what to quantize: they need --quant, --bits-per-weight or --size");
   }
+  if (options.view != "auto") {
+    return Usage("--view is about quantized weights: it needs --quant, --bits-per-weight or --size");
+  }
+  if (!options.form.empty()) {
+    return Usage("--layout is about quantized weights: it needs --quant, --bits-per-weight or --size");
+  }
   if (!options.calibration.empty()) {
     return Usage("--calibration is about what to quantize: it needs --quant, --bits-per-weight or --size");
   }
   return OkStatus();
 }
 
-Result<OutputTree> BuildTree(const Checkpoint& checkpoint, const CreateOptions& options, const PackOptions& pack,
-                             ThreadPool& pool) {
+// A pattern that no tensor matches is a slip.
+Status CheckPatterns(const source::Checkpoint& checkpoint, const CreateOptions& options) {
+  auto is_used = [&](const std::string& pattern) {
+    for (const source::CheckpointFile& file : checkpoint.files) {
+      if (!file.header) continue;
+      for (const source::TensorInfo& tensor : file.header->tensors) {
+        if (quantize::selection::MatchesPattern(tensor.name, pattern)) return true;
+      }
+    }
+    return false;
+  };
+  for (const std::string& pattern : options.include) {
+    if (!is_used(pattern)) return Usage("--include " + pattern + ": no tensor has such a name");
+  }
+  for (const std::string& pattern : options.exclude) {
+    if (!is_used(pattern)) return Usage("--exclude " + pattern + ": no tensor has such a name");
+  }
+  return OkStatus();
+}
+
+Result<tree::OutputTree> BuildTree(const source::Checkpoint& checkpoint, const CreateOptions& options,
+                                   const pack::PackOptions& pack, ThreadPool& pool, std::string& view_note) {
   std::optional<quantize::Scheme> scheme = quantize::ParseScheme(SchemeName(options));
-  if (!scheme) return LosslessTree(checkpoint);
+  if (!scheme) return tree::LosslessTree(checkpoint);
   quantize::Options quantization;
   quantization.scheme = *scheme;
-  quantization.runtime = *quantize::ParseRuntime(options.layout);
+  ENTROFS_ASSIGN_OR_RETURN(ViewChoice choice, ChooseView(checkpoint, options.view, !options.form.empty()));
+  view_note = choice.why;
+  quantization.packed_view = choice.is_packed;
+  if (!options.form.empty()) quantization.runtime = *quantize::ParseRuntime(options.form);
   quantization.group_size = options.group_size;
   quantization.symmetric = options.symmetric;
   quantization.trellis = options.trellis;
@@ -190,32 +238,39 @@ Result<OutputTree> BuildTree(const Checkpoint& checkpoint, const CreateOptions& 
     ENTROFS_ASSIGN_OR_RETURN(quantization.archive_bytes, ParseBytes(options.size));
   }
   if (!options.calibration.empty()) {
-    ENTROFS_ASSIGN_OR_RETURN(quantization.calibration, quantize::Calibration::Open(options.calibration));
+    ENTROFS_ASSIGN_OR_RETURN(quantization.calibration, quantize::arithmetic::Calibration::Open(options.calibration));
   }
   quantization.include = options.include;
   quantization.exclude = options.exclude;
-  return FittedTree(checkpoint, quantization, pack, pool);
+  ENTROFS_RETURN_IF_ERROR(CheckPatterns(checkpoint, options));
+  ENTROFS_ASSIGN_OR_RETURN(tree::OutputTree tree, quantize::FittedTree(checkpoint, quantization, pack, pool));
+  if (!quantize::HoldsQuantizedTensors(tree)) {
+    return Error{ErrorCode::kUnsupported, options.source +
+                                              ": holds no weights that could be quantized; pack it without loss, or "
+                                              "name tensors with --include"};
+  }
+  return tree;
 }
 
-void PrintResult(const CreateOptions& options, const Checkpoint& checkpoint, const OutputTree& tree,
-                 const PackResult& result, double seconds, std::ostream& out) {
+void PrintResult(const CreateOptions& options, const source::Checkpoint& checkpoint, const tree::OutputTree& tree,
+                 const pack::PackResult& result, double seconds, std::ostream& out) {
   const uint64_t source_bytes = checkpoint.size_bytes();
   const double share =
       static_cast<double>(result.archive_bytes) / static_cast<double>(std::max<uint64_t>(1, source_bytes));
   out << options.output << ": " << FormatBytes(source_bytes) << " in " << checkpoint.files.size()
       << (checkpoint.files.size() == 1 ? " file -> " : " files -> ") << FormatBytes(result.archive_bytes) << " ("
-      << Decimal(100 * share, 1) << " %";
+      << report::Decimal(100 * share, 1) << " %";
   if (tree.size_bytes() != source_bytes) out << "; mounted, it shows " << FormatBytes(tree.size_bytes());
-  out << ") in " << Decimal(seconds, 1) << " s, " << FormatRate(source_bytes, seconds) << "\n\n";
-  PrintSummary(result.report, result.archive_bytes, out);
+  out << ") in " << report::Decimal(seconds, 1) << " s, " << FormatRate(source_bytes, seconds) << "\n\n";
+  report::PrintSummary(result.report, result.archive_bytes, out);
 }
 
 Status Create(const CreateOptions& options, const Streams& streams) {
-  PackOptions pack;
+  pack::PackOptions pack;
   if (options.target == "edge" && options.codec != "auto") {
     return Usage("--target edge: chooses codecs, and --codec " + options.codec + " leaves no choice");
   }
-  pack.codec = *ParseCodecChoice(options.target == "edge" ? "auto-edge" : options.codec);
+  pack.codec = *pack::ParseCodecChoice(options.target == "edge" ? "auto-edge" : options.codec);
   pack.one_table_per_archive = options.tables == "archive";
   pack.verify = options.verify;
   pack.quant = SchemeName(options);
@@ -224,22 +279,24 @@ Status Create(const CreateOptions& options, const Streams& streams) {
   ENTROFS_RETURN_IF_ERROR(CheckOutputPlace(options));
   const auto start = std::chrono::steady_clock::now();
   ThreadPool pool(ThreadCount(options.threads));
-  ENTROFS_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.source));
-  ENTROFS_ASSIGN_OR_RETURN(OutputTree tree, BuildTree(checkpoint, options, pack, pool));
+  ENTROFS_ASSIGN_OR_RETURN(source::Checkpoint checkpoint, source::OpenCheckpoint(options.source));
+  std::string view_note;
+  ENTROFS_ASSIGN_OR_RETURN(tree::OutputTree tree, BuildTree(checkpoint, options, pack, pool, view_note));
   PrintWarnings(streams, tree.warnings);
   PrintWarnings(streams, tree.loading_warnings);
-  Result<PackResult> result = [&] {
-    std::unique_ptr<Progress> progress = MakeProgress(streams);
-    return Pack(tree, options.output, pack, pool, *progress);
+  Result<pack::PackResult> result = [&] {
+    std::unique_ptr<read::Progress> progress = MakeProgress(streams);
+    return pack::Pack(tree, options.output, pack, pool, *progress);
   }();
   if (!result) return result.error();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const std::string json = InspectJson(result->report, tree.size_bytes(), result->archive_bytes) + "\n";
+  const std::string json = report::InspectJson(result->report, tree.size_bytes(), result->archive_bytes) + "\n";
   if (!options.report.empty()) ENTROFS_RETURN_IF_ERROR(WriteTextFile(options.report, json));
   if (options.json) {
     streams.out << json;
   } else {
     PrintResult(options, checkpoint, tree, *result, seconds, streams.out);
+    if (!view_note.empty()) streams.out << "shows: " << view_note << "\n";
   }
   return OkStatus();
 }
@@ -256,4 +313,4 @@ int RunCreate(const std::vector<std::string>& args, const Streams& streams) {
   return status ? kOk : Fail(streams, status.error());
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::cli

@@ -1,10 +1,10 @@
 #include "archive/signature.h"
 #include "base/units.h"
 #include "packer/cli/command.h"
-#include "packer/unfinished.h"
-#include "packer/verify.h"
+#include "packer/read/unfinished.h"
+#include "packer/read/verify.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::cli {
 namespace {
 
 struct SignatureOptions {
@@ -16,12 +16,12 @@ struct SignatureOptions {
 Status SignArchive(const SignatureOptions& options, const Streams& streams) {
   ENTROFS_ASSIGN_OR_RETURN(archive::Key key, archive::ReadPrivateKey(options.key));
   // What is no archive, or cut off, is not worth a signature.
-  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<archive::ArchiveReader> reader, OpenArchive(options.path));
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<archive::ArchiveReader> reader, read::OpenArchive(options.path));
   const std::string path = archive::SignaturePath(options.path);
-  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<NewFile> file, CreateUnfinishedFile(path));
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<NewFile> file, read::CreateUnfinishedFile(path));
   ThreadPool pool(ThreadCount(options.threads));
   Result<std::vector<uint8_t>> signature = [&] {
-    std::unique_ptr<Progress> progress = MakeProgress(streams);
+    std::unique_ptr<read::Progress> progress = MakeProgress(streams);
     progress->Start("signing", reader->archive_bytes());
     return archive::Sign(reader->file(), key, pool, [&](uint64_t bytes) { progress->Advance(bytes); });
   }();
@@ -38,7 +38,7 @@ Status CheckArchive(const SignatureOptions& options, const Streams& streams) {
   ENTROFS_ASSIGN_OR_RETURN(file, archive::OpenSigned(std::move(file), options.path, key));
   ThreadPool pool(ThreadCount(options.threads));
   Status status = [&] {
-    std::unique_ptr<Progress> progress = MakeProgress(streams);
+    std::unique_ptr<read::Progress> progress = MakeProgress(streams);
     progress->Start("checking", file->size());
     return archive::CheckAllChunks(*file, pool, [&](uint64_t bytes) { progress->Advance(bytes); });
   }();
@@ -78,4 +78,4 @@ int RunVerifySignature(const std::vector<std::string>& args, const Streams& stre
   return Run(app, "The public key", CheckArchive, args, streams);
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::cli

@@ -4,7 +4,7 @@
 
 #include "base/units.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::cli {
 namespace {
 
 constexpr size_t kBarWidth = 30;
@@ -41,4 +41,4 @@ void TerminalProgress::Draw(Clock::time_point now) {
        << "  " << FormatRate(done_bytes_, seconds) << std::flush;
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::cli

@@ -5,12 +5,12 @@
 #include <ostream>
 #include <string>
 
-#include "packer/progress.h"
+#include "packer/read/progress.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::cli {
 
 // A progress bar on one line of a terminal, drawn a few times a second and wiped when the work is over.
-class TerminalProgress : public Progress {
+class TerminalProgress : public read::Progress {
  public:
   explicit TerminalProgress(std::ostream& out) : out_(out) {}
   ~TerminalProgress() override;
@@ -31,4 +31,4 @@ class TerminalProgress : public Progress {
   Clock::time_point drawn_;
 };
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::cli

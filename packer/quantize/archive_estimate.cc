@@ -4,8 +4,8 @@
 #include <numeric>
 #include <vector>
 
+#include "base/parallel.h"
 #include "codec/codec.h"
-#include "packer/quantize/parallel.h"
 
 namespace entrofs::packer::quantize {
 namespace {
@@ -13,15 +13,15 @@ namespace {
 constexpr uint64_t kSampleBytes = 256 << 10;
 constexpr uint64_t kMaxSamples = 64;
 
-codec::Layout LayoutFor(std::optional<Dtype> dtype) {
+codec::Layout LayoutFor(std::optional<source::Dtype> dtype) {
   if (!dtype) return {};
   switch (*dtype) {
-    case Dtype::kBf16:
-    case Dtype::kF16:
+    case source::Dtype::kBf16:
+    case source::Dtype::kF16:
       return {2, true};
-    case Dtype::kF32:
+    case source::Dtype::kF32:
       return {4, true};
-    case Dtype::kF64:
+    case source::Dtype::kF64:
       return {8, true};
     default:
       return {};
@@ -44,7 +44,8 @@ double ZstdBytes(ByteSpan sample) {
 
 }  // namespace
 
-Result<double> EstimateArchiveBytes(const RandomAccessFile& bytes, std::optional<Dtype> dtype, ThreadPool& pool) {
+Result<double> EstimateArchiveBytes(const RandomAccessFile& bytes, std::optional<source::Dtype> dtype,
+                                    ThreadPool& pool) {
   const codec::Layout layout = LayoutFor(dtype);
   const uint64_t size = bytes.size() / layout.element_bytes * layout.element_bytes;
   if (size == 0) return static_cast<double>(bytes.size());

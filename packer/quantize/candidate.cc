@@ -5,17 +5,17 @@
 #include <mutex>
 
 #include "base/buffer.h"
-#include "packer/quantize/float_formats.h"
-#include "packer/quantize/parallel.h"
-#include "packer/quantize/pattern_counts.h"
-#include "packer/quantize/rate.h"
+#include "base/parallel.h"
+#include "packer/quantize/arithmetic/float_formats.h"
+#include "packer/quantize/arithmetic/pattern_counts.h"
+#include "packer/quantize/arithmetic/rate.h"
 
 namespace entrofs::packer::quantize {
 namespace {
 
 // One job's share of a matrix: a multiple of every group size.
 constexpr uint64_t kElementsPerJob = 1 << 20;
-static_assert(kElementsPerJob % kVisitElements == 0);
+static_assert(kElementsPerJob % arithmetic::kVisitElements == 0);
 
 // Codes of so many weights are kept from being measured until they are packed.
 constexpr uint64_t kMostKeptCodes = 64 << 20;
@@ -56,61 +56,63 @@ void VisitRows(const float* weights, size_t count, uint64_t first, uint64_t colu
 // Calls `first` and then `second`, as VisitRows does, for elements [begin, end) of an input: reads them once when they
 // are few, else twice.
 template <typename First, typename Second>
-Status VisitRowsTwice(const OutputTensor& input, uint64_t columns, uint64_t begin, uint64_t end, const First& first,
-                      const Second& second) {
+Status VisitRowsTwice(const tree::OutputTensor& input, uint64_t columns, uint64_t begin, uint64_t end,
+                      const First& first, const Second& second) {
   auto visitor = [columns](const auto& visit) {
     return [&visit, columns](const float* weights, size_t count, uint64_t at) {
       VisitRows(weights, count, at, columns, visit);
     };
   };
-  if (end - begin <= kVisitElements) {
-    return VisitWeights(*input.bytes, input.dtype, begin, end, [&](const float* weights, size_t count, uint64_t at) {
-      visitor(first)(weights, count, at);
-      visitor(second)(weights, count, at);
-    });
+  if (end - begin <= arithmetic::kVisitElements) {
+    return arithmetic::VisitWeights(*input.bytes, input.dtype, begin, end,
+                                    [&](const float* weights, size_t count, uint64_t at) {
+                                      visitor(first)(weights, count, at);
+                                      visitor(second)(weights, count, at);
+                                    });
   }
-  ENTROFS_RETURN_IF_ERROR(VisitWeights(*input.bytes, input.dtype, begin, end, visitor(first)));
-  return VisitWeights(*input.bytes, input.dtype, begin, end, visitor(second));
+  ENTROFS_RETURN_IF_ERROR(arithmetic::VisitWeights(*input.bytes, input.dtype, begin, end, visitor(first)));
+  return arithmetic::VisitWeights(*input.bytes, input.dtype, begin, end, visitor(second));
 }
 
 // Fills the ranges and factors of a job's rows and counts its weights divided by their row's factor.
-Status SurveyRows(const Job& job, ValueHistogram::Counter& counter) {
+Status SurveyRows(const Job& job, arithmetic::ValueHistogram::Counter& counter) {
   Candidate& candidate = *job.candidate;
   const uint64_t columns = candidate.shape.columns;
-  const uint64_t step = std::max<uint64_t>(1, kVisitElements / columns) * columns;
+  const uint64_t step = std::max<uint64_t>(1, arithmetic::kVisitElements / columns) * columns;
   std::vector<double> energies;
   for (uint64_t begin = job.begin; begin < job.end; begin += step) {
     const uint64_t end = std::min(begin + step, job.end), first_row = begin / columns;
     energies.assign((end - begin) / columns, 0);
     size_t fitted = 0;
-    auto measure = [&](uint64_t row, const float* piece, size_t size) {
-      candidate.ranges[row].Include(piece, size);
-      energies[row - first_row] += Energy(piece, size);
+    auto measure = [&](uint64_t row, const float* part, size_t size) {
+      candidate.ranges[row].Include(part, size);
+      energies[row - first_row] += arithmetic::Energy(part, size);
     };
-    auto count = [&](uint64_t row, const float* piece, size_t size) {
+    auto count = [&](uint64_t row, const float* part, size_t size) {
       for (; fitted <= row - first_row; ++fitted) {
         const double mean_square = energies[fitted] / static_cast<double>(columns);
-        candidate.row_factors[first_row + fitted] = static_cast<float>(RowFactor(mean_square / candidate.importance));
+        candidate.row_factors[first_row + fitted] =
+            static_cast<float>(arithmetic::RowFactor(mean_square / candidate.importance));
       }
-      counter.Add(piece, size, 1 / candidate.row_factors[row]);
+      counter.Add(part, size, 1 / candidate.row_factors[row]);
     };
     ENTROFS_RETURN_IF_ERROR(VisitRowsTwice(*candidate.input, columns, begin, end, measure, count));
   }
   return OkStatus();
 }
 
-Status FindRange(const Job& job, Range& whole) {
+Status FindRange(const Job& job, arithmetic::ValueRange& whole) {
   Candidate& candidate = *job.candidate;
-  return VisitWeights(
+  return arithmetic::VisitWeights(
       *candidate.input->bytes, candidate.input->dtype, job.begin, job.end,
       [&](const float* weights, size_t count, uint64_t first) {
         if (candidate.ranges.size() == 1) return whole.Include(weights, count);
         VisitRows(weights, count, first, candidate.shape.columns,
-                  [&](uint64_t row, const float* piece, size_t size) { candidate.ranges[row].Include(piece, size); });
+                  [&](uint64_t row, const float* part, size_t size) { candidate.ranges[row].Include(part, size); });
       });
 }
 
-Status CountPatterns(const Job& job, PatternCounts& counts) {
+Status CountPatterns(const Job& job, arithmetic::PatternCounts& counts) {
   Buffer chunk(std::min(kPatternBytes, 2 * (job.end - job.begin)));
   for (uint64_t offset = 2 * job.begin; offset < 2 * job.end; offset += kPatternBytes) {
     const MutableByteSpan bytes = chunk.span().first(std::min(kPatternBytes, 2 * job.end - offset));
@@ -137,9 +139,9 @@ std::vector<Buffer> BuffersForCodes(const std::vector<Candidate>& candidates) {
 
 }  // namespace
 
-Range Candidate::WholeRange() const {
-  Range whole;
-  for (const Range& range : ranges) whole.Include(range);
+arithmetic::ValueRange Candidate::WholeRange() const {
+  arithmetic::ValueRange whole;
+  for (const arithmetic::ValueRange& range : ranges) whole.Include(range);
   return whole;
 }
 
@@ -147,17 +149,17 @@ Status MeasureWholeMatrices(const FitMatrix& fit, std::vector<Candidate>& candid
   // Of the matrices that are being read.
   struct Open {
     size_t jobs_left = 0;
-    std::unique_ptr<PatternCounts> counts;
+    std::unique_ptr<arithmetic::PatternCounts> counts;
   };
   std::vector<Job> jobs = CutIntoJobs(candidates, /*whole_rows=*/false);
-  std::erase_if(jobs, [](const Job& job) { return ByteWidth(job.candidate->input->dtype) != 2; });
+  std::erase_if(jobs, [](const Job& job) { return arithmetic::ByteWidth(job.candidate->input->dtype) != 2; });
   std::vector<Open> open(candidates.size());
   for (const Job& job : jobs) ++open[static_cast<size_t>(job.candidate - candidates.data())].jobs_left;
-  Reused<PatternCounts> idle;
+  Reused<arithmetic::PatternCounts> idle;
   std::mutex mutex;  // guards `open`; sums do not depend on the order
-  auto finish = [&](Candidate& candidate, const PatternCounts& counts) {
-    const Dtype dtype = candidate.input->dtype;
-    const PatternCounts::Values weights = counts.ValuesOf(dtype);
+  auto finish = [&](Candidate& candidate, const arithmetic::PatternCounts& counts) {
+    const source::Dtype dtype = candidate.input->dtype;
+    const arithmetic::PatternCounts::Values weights = counts.ValuesOf(dtype);
     candidate.ranges = {weights.range()};
     if (!candidate.ranges[0].finite) return;
     candidate.error = weights.Measure(fit(candidate.ranges[0], dtype), dtype, candidate.codes);
@@ -165,10 +167,10 @@ Status MeasureWholeMatrices(const FitMatrix& fit, std::vector<Candidate>& candid
   };
   return ParallelForStatus(pool, jobs.size(), [&](size_t i) -> Status {
     Candidate& candidate = *jobs[i].candidate;
-    std::unique_ptr<PatternCounts> counts = idle.Take();
+    std::unique_ptr<arithmetic::PatternCounts> counts = idle.Take();
     Status status = CountPatterns(jobs[i], *counts);
     if (!status) return std::move(status.error()).WithContext(candidate.input->name);
-    std::unique_ptr<PatternCounts> whole;
+    std::unique_ptr<arithmetic::PatternCounts> whole;
     {
       std::lock_guard lock(mutex);
       Open& all = open[static_cast<size_t>(&candidate - candidates.data())];
@@ -180,7 +182,7 @@ Status MeasureWholeMatrices(const FitMatrix& fit, std::vector<Candidate>& candid
       if (--all.jobs_left == 0) whole = std::move(all.counts);
     }
     if (whole) finish(candidate, *whole);
-    for (std::unique_ptr<PatternCounts>* spent : {&counts, &whole}) {
+    for (std::unique_ptr<arithmetic::PatternCounts>* spent : {&counts, &whole}) {
       if (!*spent) continue;
       (*spent)->Clear();
       idle.Give(std::move(*spent));
@@ -197,8 +199,8 @@ Status FindRanges(const FirstPass& pass, std::vector<Candidate>& candidates, Thr
     candidate.ranges.resize(pass.ranges_per_row(candidate) ? candidate.shape.rows : 1);
     if (pass.count_values) candidate.row_factors.resize(candidate.shape.rows);
   }
-  std::vector<Range> whole(jobs.size());
-  Reused<ValueHistogram::Counter> counters;
+  std::vector<arithmetic::ValueRange> whole(jobs.size());
+  Reused<arithmetic::ValueHistogram::Counter> counters;
   std::mutex mutex;  // guards the candidates' value histograms, whose sums do not depend on the order
   ENTROFS_RETURN_IF_ERROR(ParallelForStatus(pool, jobs.size(), [&](size_t i) -> Status {
     Candidate& candidate = *jobs[i].candidate;
@@ -206,10 +208,10 @@ Status FindRanges(const FirstPass& pass, std::vector<Candidate>& candidates, Thr
       Status status = FindRange(jobs[i], whole[i]);
       return status ? OkStatus() : Status(std::move(status.error()).WithContext(candidate.input->name));
     }
-    std::unique_ptr<ValueHistogram::Counter> counter = counters.Take();
+    std::unique_ptr<arithmetic::ValueHistogram::Counter> counter = counters.Take();
     Status status = SurveyRows(jobs[i], *counter);
     if (!status) return std::move(status.error()).WithContext(candidate.input->name);
-    const ValueHistogram values = counter->Finish();
+    const arithmetic::ValueHistogram values = counter->Finish();
     counters.Give(std::move(counter));
     std::lock_guard lock(mutex);
     candidate.values.Merge(values);
@@ -225,7 +227,7 @@ Status FindRanges(const FirstPass& pass, std::vector<Candidate>& candidates, Thr
 Status MeasureErrors(std::vector<Candidate>& candidates, ThreadPool& pool) {
   std::vector<Job> jobs = CutIntoJobs(candidates, /*whole_rows=*/false);
   std::erase_if(jobs, [](const Job& job) { return !job.candidate->matrix || job.candidate->is_measured; });
-  std::vector<QuantizationError> errors(jobs.size());
+  std::vector<tree::QuantizationError> errors(jobs.size());
   std::vector<Buffer> kept = BuffersForCodes(candidates);
   std::mutex mutex;  // guards the candidates' codes
   for (Candidate& candidate : candidates) {
@@ -237,7 +239,7 @@ Status MeasureErrors(std::vector<Candidate>& candidates, ThreadPool& pool) {
     Candidate& candidate = *jobs[i].candidate;
     codec::Histogram codes{};
     Buffer& keep = kept[static_cast<size_t>(&candidate - candidates.data())];
-    Result<QuantizationError> error = candidate.matrix->Measure(
+    Result<tree::QuantizationError> error = candidate.matrix->Measure(
         jobs[i].begin, jobs[i].end, codes, keep.size() == 0 ? nullptr : keep.data() + jobs[i].begin);
     if (!error) return std::move(error.error()).WithContext(candidate.input->name);
     errors[i] = *error;
@@ -247,7 +249,8 @@ Status MeasureErrors(std::vector<Candidate>& candidates, ThreadPool& pool) {
   }));
   for (size_t i = 0; i < jobs.size(); ++i) jobs[i].candidate->error += errors[i];
   for (size_t i = 0; i < candidates.size(); ++i) {
-    if (kept[i].size() > 0) candidates[i].matrix = candidates[i].matrix->WithCodes(BufferInMemory(std::move(kept[i])));
+    if (kept[i].size() > 0)
+      candidates[i].matrix = candidates[i].matrix->WithCodes(tree::BufferInMemory(std::move(kept[i])));
   }
   return OkStatus();
 }
@@ -257,23 +260,24 @@ Status MeasureOutputErrors(std::vector<Candidate>& candidates, ThreadPool& pool)
     Candidate& candidate = candidates[i];
     if (!candidate.matrix || candidate.moments.empty() || candidate.output_error) return OkStatus();
     const uint64_t columns = candidate.shape.columns;
-    std::vector<uint8_t> codes(kVisitElements);
-    std::vector<float> values(kVisitElements);
-    std::vector<Affine> affines(1);
-    QuantizationError error;
+    std::vector<uint8_t> codes(arithmetic::kVisitElements);
+    std::vector<float> values(arithmetic::kVisitElements);
+    std::vector<arithmetic::Affine> affines(1);
+    tree::QuantizationError error;
     Status read = OkStatus();
     auto add = [&](const float* weights, size_t count, uint64_t first) {
       if (!read) return;
       read = candidate.matrix->ReadCodes(first, count, codes.data());
-      VisitRows(weights, count, first, columns, [&](uint64_t, const float* piece, size_t size) {
-        const uint64_t at = first + static_cast<uint64_t>(piece - weights);
+      VisitRows(weights, count, first, columns, [&](uint64_t, const float* part, size_t size) {
+        const uint64_t at = first + static_cast<uint64_t>(part - weights);
         for (uint64_t done = 0; read && done < size;) {
           const uint64_t run = (at + done) / candidate.matrix->run_length();
           const uint64_t end = std::min((run + 1) * candidate.matrix->run_length() - at, uint64_t{size});
           read = candidate.matrix->ReadAffines(run, 1, affines.data());
-          Dequantize(affines[0], candidate.input->dtype, codes.data() + (at + done - first), end - done, values.data());
+          arithmetic::Dequantize(affines[0], candidate.input->dtype, codes.data() + (at + done - first), end - done,
+                                 values.data());
           for (uint64_t j = done; j < end; ++j) {
-            const double moment = candidate.moments[(at + j) % columns], weight = piece[j];
+            const double moment = candidate.moments[(at + j) % columns], weight = part[j];
             const double difference = weight - values[j - done];
             error += {moment * weight * weight, moment * difference * difference};
           }
@@ -281,8 +285,8 @@ Status MeasureOutputErrors(std::vector<Candidate>& candidates, ThreadPool& pool)
         }
       });
     };
-    Status status =
-        VisitWeights(*candidate.input->bytes, candidate.input->dtype, 0, candidate.shape.element_count(), add);
+    Status status = arithmetic::VisitWeights(*candidate.input->bytes, candidate.input->dtype, 0,
+                                             candidate.shape.element_count(), add);
     if (status) status = std::move(read);
     if (!status) return std::move(status.error()).WithContext(candidate.input->name);
     candidate.output_error = error;

@@ -5,12 +5,12 @@
 #include <functional>
 #include <numeric>
 
-#include "packer/quantize/code_store.h"
-#include "packer/quantize/feedback.h"
-#include "packer/quantize/parallel.h"
-#include "packer/quantize/rate.h"
+#include "base/parallel.h"
+#include "packer/pack/extent_plan.h"
+#include "packer/quantize/arithmetic/code_store.h"
+#include "packer/quantize/arithmetic/feedback.h"
+#include "packer/quantize/arithmetic/rate.h"
 #include "packer/quantize/trellis_plan.h"
-#include "packer/small_units.h"
 
 namespace entrofs::packer::quantize {
 namespace {
@@ -32,7 +32,7 @@ constexpr double kCoarsestStep = 4;
 constexpr double kNear = 1.1;
 
 // Matrices of fewer codes share an extent of the archive with their neighbours.
-constexpr uint64_t kSmallMatrix = kSmallTensorBytes;
+constexpr uint64_t kSmallMatrix = pack::kSmallTensorBytes;
 
 // Steps are those of the codes that are paid for; a trellis has two codes to a step.
 constexpr double kTrellisCodesPerStep = 2;
@@ -44,40 +44,91 @@ constexpr size_t kMaxTables = 6;
 constexpr uint64_t kRowsPerJob = 64;
 
 // Replaces the codes of a fitted matrix by such as keep its layer's outputs near.
-Status RoundWithFeedback(const Calibration& calibration, Candidate& candidate, ThreadPool& pool) {
-  const OutputTensor& input = *candidate.input;
+Status RoundWithFeedback(const arithmetic::Calibration& calibration, Candidate& candidate, ThreadPool& pool) {
+  const tree::OutputTensor& input = *candidate.input;
   const uint64_t rows = candidate.shape.rows, columns = candidate.shape.columns;
   ENTROFS_ASSIGN_OR_RETURN(std::vector<float> hessian, calibration.Hessian(input.name, columns));
-  const ErrorFeedback feedback(std::move(hessian), columns, pool);
-  std::vector<Affine> affines(rows);
+  const arithmetic::ErrorFeedback feedback(std::move(hessian), columns, pool);
+  std::vector<arithmetic::Affine> affines(rows);
   ENTROFS_RETURN_IF_ERROR(candidate.matrix->ReadAffines(0, rows, affines.data()));
-  ENTROFS_ASSIGN_OR_RETURN(std::shared_ptr<CodeStore> store, CodeStore::Create(rows * columns));
+  ENTROFS_ASSIGN_OR_RETURN(std::shared_ptr<arithmetic::CodeStore> store, arithmetic::CodeStore::Create(rows * columns));
   const size_t jobs = (rows + kRowsPerJob - 1) / kRowsPerJob;
-  std::vector<QuantizationError> errors(jobs);
+  std::vector<tree::QuantizationError> errors(jobs);
   auto round_rows = [&](size_t job) -> Status {
     const uint64_t first = job * kRowsPerJob, count = std::min(kRowsPerJob, rows - first);
     std::vector<float> weights(count * columns);
-    ENTROFS_RETURN_IF_ERROR(VisitWeights(*input.bytes, input.dtype, first * columns, (first + count) * columns,
-                                         [&](const float* piece, size_t size, uint64_t at) {
-                                           std::copy_n(piece, size,
-                                                       weights.begin() + static_cast<ptrdiff_t>(at - first * columns));
-                                         }));
+    ENTROFS_RETURN_IF_ERROR(arithmetic::VisitWeights(
+        *input.bytes, input.dtype, first * columns, (first + count) * columns,
+        [&](const float* part, size_t size, uint64_t at) {
+          std::copy_n(part, size, weights.begin() + static_cast<ptrdiff_t>(at - first * columns));
+        }));
     std::vector<uint8_t> codes(weights.size());
     errors[job] = feedback.Round(weights, std::span(affines).subspan(first, count), input.dtype, codes);
     return store->Write(first * columns, codes);
   };
   ENTROFS_RETURN_IF_ERROR(ParallelForStatus(pool, jobs, round_rows));
   candidate.output_error =
-      std::accumulate(errors.begin(), errors.end(), QuantizationError{},
-                      [](QuantizationError sum, const QuantizationError& error) { return sum += error; });
-  candidate.matrix = std::make_shared<QuantizedMatrix>(
-      input.bytes, input.dtype, candidate.shape, candidate.layout->bits, columns, std::move(affines), std::move(store));
+      std::accumulate(errors.begin(), errors.end(), tree::QuantizationError{},
+                      [](tree::QuantizationError sum, const tree::QuantizationError& error) { return sum += error; });
+  candidate.matrix = std::make_shared<arithmetic::QuantizedMatrix>(
+      input.bytes, input.dtype, candidate.shape, candidate.form->bits, columns, std::move(affines), std::move(store));
   return OkStatus();
+}
+
+// Small matrices are run together in an archive and share a table, so they count as one; of the others, some tell
+// what coding costs beyond entropy.
+double CodedBitsOfAll(const std::vector<Candidate*>& candidates, uint32_t segment_bytes, ThreadPool& pool) {
+  codec::Histogram small{};
+  std::vector<const codec::Histogram*> large;
+  double overhead = 0;
+  for (const Candidate* candidate : candidates) {
+    if (candidate->shape.element_count() >= kSmallMatrix) {
+      large.push_back(&candidate->codes);
+      overhead += arithmetic::OverheadBits(candidate->shape.element_count(), segment_bytes);
+    } else {
+      for (size_t code = 0; code < small.size(); ++code) small[code] += candidate->codes[code];
+    }
+  }
+  const uint64_t small_count = std::accumulate(small.begin(), small.end(), uint64_t{0});
+  if (small_count != 0) overhead += arithmetic::CodedBits(small) + arithmetic::OverheadBits(small_count, segment_bytes);
+
+  const size_t sampled = std::min(large.size(), kMaxTables);
+  std::vector<double> coded(sampled), entropy(sampled);
+  pool.ParallelFor(sampled, [&](size_t i) {
+    const codec::Histogram& codes = *large[i * large.size() / sampled];
+    coded[i] = arithmetic::CodedBits(codes);
+    entropy[i] = codec::EntropyBits(codes);
+  });
+  double bits = 0;
+  for (const codec::Histogram* codes : large) bits += codec::EntropyBits(*codes);
+  const double sampled_entropy = std::accumulate(entropy.begin(), entropy.end(), 0.0);
+  if (sampled_entropy > 0) bits *= std::accumulate(coded.begin(), coded.end(), 0.0) / sampled_entropy;
+  return bits + overhead;
+}
+
+// Gives a candidate the matrix of this step.
+void Fit(double step, Candidate& candidate) {
+  const source::Dtype dtype = candidate.input->dtype;
+  double gain = candidate.trellis_gain;
+  if (!candidate.follows_trellis) {
+    gain = arithmetic::TryStep(candidate.values, step).gain;
+  } else {
+    if (codec::EntropyBits(candidate.expected_indices) == 0) candidate.expected_indices = GuessIndices(candidate, step);
+    step /= kTrellisCodesPerStep;
+  }
+  std::vector<arithmetic::Affine> affines;
+  affines.reserve(candidate.ranges.size());
+  for (size_t row = 0; row < candidate.ranges.size(); ++row) {
+    affines.push_back(arithmetic::FitStep(candidate.ranges[row], step * candidate.row_factors[row], gain, dtype));
+  }
+  candidate.matrix =
+      std::make_shared<arithmetic::QuantizedMatrix>(candidate.input->bytes, dtype, candidate.shape,
+                                                    candidate.form->bits, candidate.shape.columns, std::move(affines));
 }
 
 class RateFitter {
  public:
-  RateFitter(const Calibration* calibration, uint32_t segment_bytes, Precision precision,
+  RateFitter(const arithmetic::Calibration* calibration, uint32_t segment_bytes, Precision precision,
              std::vector<Candidate>& candidates, ThreadPool& pool)
       : calibration_(calibration),
         segment_bytes_(segment_bytes),
@@ -85,11 +136,11 @@ class RateFitter {
         candidates_(candidates),
         pool_(pool) {
     for (Candidate& candidate : candidates) {
-      if (!candidate.layout) continue;
+      if (!candidate.form) continue;
       active_.push_back(&candidate);
       has_trellises_ = has_trellises_ || candidate.follows_trellis;
       foretells_ = foretells_ && !HasHessian(candidate);
-      for (const ValueHistogram::Entry& entry : candidate.values.entries()) {
+      for (const arithmetic::ValueHistogram::Entry& entry : candidate.values.entries()) {
         const double value = entry.value, count = static_cast<double>(entry.count);
         largest_ = std::max(largest_, std::abs(value));
         energy_ += count * value * value;
@@ -155,10 +206,10 @@ class RateFitter {
     auto entropy_at = [this](double step) { return EntropyAt(step); };
     const double lowest = std::sqrt(energy_ / weight_count_) * kFinestStep, highest = largest_ * kCoarsestStep;
     if (guess > lowest * kNear && guess < highest / kNear) {
-      const double step = FindStep(entropy_at, entropy, guess / kNear, guess * kNear);
+      const double step = arithmetic::FindStep(entropy_at, entropy, guess / kNear, guess * kNear);
       if (step > guess / kNear && step < guess * kNear) return step;
     }
-    return FindStep(entropy_at, entropy, lowest, highest);
+    return arithmetic::FindStep(entropy_at, entropy, lowest, highest);
   }
 
   bool HasHessian(const Candidate& candidate) const {
@@ -167,19 +218,21 @@ class RateFitter {
 
   // What the codes of a step will be, without reading the weights or, with trellises, all of them.
   Result<double> Foretell(double step) {
-    pool_.ParallelFor(active_.size(), [&](size_t i) { active_[i]->codes = TryStep(active_[i]->values, step).codes; });
+    pool_.ParallelFor(active_.size(),
+                      [&](size_t i) { active_[i]->codes = arithmetic::TryStep(active_[i]->values, step).codes; });
     // At few bits what indices cost decides which are taken, and that what they cost.
     for (int pass = 0; has_trellises_ && pass < kTrellisPasses; ++pass) {
       FitAll(step);
       ENTROFS_RETURN_IF_ERROR(RoundOnTrellises(Stretches::kSamples, segment_bytes_, candidates_, pool_));
     }
-    return CodedBitsOfAll();
+    return CodedBitsOfAll(active_, segment_bytes_, pool_);
   }
 
   double EntropyAt(double step) const {
     std::vector<double> bits(active_.size());
-    pool_.ParallelFor(active_.size(),
-                      [&](size_t i) { bits[i] = codec::EntropyBits(TryStep(active_[i]->values, step).codes); });
+    pool_.ParallelFor(active_.size(), [&](size_t i) {
+      bits[i] = codec::EntropyBits(arithmetic::TryStep(active_[i]->values, step).codes);
+    });
     double total = 0;
     for (double b : bits) total += b;
     return total;
@@ -196,7 +249,7 @@ class RateFitter {
     }
     if (!has_trellises_) {
       ENTROFS_RETURN_IF_ERROR(MeasureErrors(candidates_, pool_));
-      return CodedBitsOfAll();
+      return CodedBitsOfAll(active_, segment_bytes_, pool_);
     }
     ENTROFS_RETURN_IF_ERROR(RoundOnTrellises(Stretches::kAll, segment_bytes_, candidates_, pool_));
     std::vector<codec::Histogram> indices;
@@ -205,7 +258,7 @@ class RateFitter {
     for (size_t i = 0; i < active_.size(); ++i) {
       if (active_[i]->follows_trellis) active_[i]->codes = indices[i];
     }
-    return CodedBitsOfAll();
+    return CodedBitsOfAll(active_, segment_bytes_, pool_);
   }
 
   // What samples leave open.
@@ -216,58 +269,7 @@ class RateFitter {
     return status;
   }
 
-  // Small matrices are run together in an archive and share a table, so they count as one; of the others, some tell
-  // what coding costs beyond entropy.
-  double CodedBitsOfAll() const {
-    codec::Histogram small{};
-    std::vector<const codec::Histogram*> large;
-    double overhead = 0;
-    for (const Candidate* candidate : active_) {
-      if (candidate->shape.element_count() >= kSmallMatrix) {
-        large.push_back(&candidate->codes);
-        overhead += OverheadBits(candidate->shape.element_count(), segment_bytes_);
-      } else {
-        for (size_t code = 0; code < small.size(); ++code) small[code] += candidate->codes[code];
-      }
-    }
-    const uint64_t small_count = std::accumulate(small.begin(), small.end(), uint64_t{0});
-    if (small_count != 0) overhead += CodedBits(small) + OverheadBits(small_count, segment_bytes_);
-
-    const size_t sampled = std::min(large.size(), kMaxTables);
-    std::vector<double> coded(sampled), entropy(sampled);
-    pool_.ParallelFor(sampled, [&](size_t i) {
-      const codec::Histogram& codes = *large[i * large.size() / sampled];
-      coded[i] = CodedBits(codes);
-      entropy[i] = codec::EntropyBits(codes);
-    });
-    double bits = 0;
-    for (const codec::Histogram* codes : large) bits += codec::EntropyBits(*codes);
-    const double sampled_entropy = std::accumulate(entropy.begin(), entropy.end(), 0.0);
-    if (sampled_entropy > 0) bits *= std::accumulate(coded.begin(), coded.end(), 0.0) / sampled_entropy;
-    return bits + overhead;
-  }
-
-  static void Fit(double step, Candidate& candidate) {
-    const Dtype dtype = candidate.input->dtype;
-    double gain = candidate.trellis_gain;
-    if (!candidate.follows_trellis) {
-      gain = TryStep(candidate.values, step).gain;
-    } else {
-      if (codec::EntropyBits(candidate.expected_indices) == 0)
-        candidate.expected_indices = GuessIndices(candidate, step);
-      step /= kTrellisCodesPerStep;
-    }
-    std::vector<Affine> affines;
-    affines.reserve(candidate.ranges.size());
-    for (size_t row = 0; row < candidate.ranges.size(); ++row) {
-      affines.push_back(FitStep(candidate.ranges[row], step * candidate.row_factors[row], gain, dtype));
-    }
-    candidate.matrix =
-        std::make_shared<QuantizedMatrix>(candidate.input->bytes, dtype, candidate.shape, candidate.layout->bits,
-                                          candidate.shape.columns, std::move(affines));
-  }
-
-  const Calibration* const calibration_;
+  const arithmetic::Calibration* const calibration_;
   const uint32_t segment_bytes_;
   const Precision precision_;
   bool foretells_ = true;
@@ -282,7 +284,7 @@ class RateFitter {
 
 }  // namespace
 
-Result<double> FitToRate(double target_bits, const Calibration* calibration, uint32_t segment_bytes,
+Result<double> FitToRate(double target_bits, const arithmetic::Calibration* calibration, uint32_t segment_bytes,
                          Precision precision, std::vector<Candidate>& candidates, ThreadPool& pool) {
   return RateFitter(calibration, segment_bytes, precision, candidates, pool).Run(target_bits);
 }

@@ -7,7 +7,7 @@
 #include "archive/paths.h"
 #include "packer/source/file_names.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 namespace {
 
 namespace stdfs = std::filesystem;
@@ -204,4 +204,4 @@ Result<Checkpoint> OpenCheckpoint(const std::string& source) {
   return HeaderReader(std::move(checkpoint), is_alone).Read();
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

@@ -10,7 +10,7 @@
 #include "packer/source/safetensors.h"
 #include "packer/source/source_file.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 
 struct CheckpointFile {
   std::string path;  // relative to the checkpoint, '/' between parts
@@ -41,4 +41,4 @@ Result<Checkpoint> ListCheckpoint(const std::string& source);
 // error. Warnings also tell of Git LFS pointers, of parts that are missing, and of what was left out.
 Result<Checkpoint> OpenCheckpoint(const std::string& source);
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

@@ -9,7 +9,7 @@
 #include <set>
 #include <utility>
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 namespace {
 
 constexpr size_t kDigits = 5;
@@ -74,4 +74,4 @@ std::string RepositoryOfSnapshot(const std::string& path) {
   return repository.substr(repository.rfind("--") + 2);
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

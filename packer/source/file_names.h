@@ -5,7 +5,7 @@
 #include <vector>
 
 // What the names of a checkpoint's files tell.
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 
 // Whether `path` ends with `suffix` (".gguf", in lower case), in letters of either case.
 bool HasSuffix(std::string_view path, std::string_view suffix);
@@ -21,4 +21,4 @@ std::vector<std::string> MissingParts(const std::vector<std::string>& paths);
 // "/a/models--meta--llama/snapshots/1234"); empty elsewhere.
 std::string RepositoryOfSnapshot(const std::string& path);
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

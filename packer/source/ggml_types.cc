@@ -4,7 +4,7 @@
 
 #include <map>
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 namespace {
 
 using codec::BlockField;
@@ -87,4 +87,4 @@ const GgmlType* FindGgmlType(uint32_t number) {
   return found == Types().end() ? nullptr : &found->second;
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

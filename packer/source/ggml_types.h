@@ -8,7 +8,7 @@
 #include "codec/codec.h"
 #include "packer/source/tensor.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 
 // An element type of a GGUF file. Most hold weights in blocks: some bytes of scales, then packed codes.
 struct GgmlType {
@@ -23,4 +23,4 @@ struct GgmlType {
 // Null for numbers that are not in use.
 const GgmlType* FindGgmlType(uint32_t number);
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

@@ -7,7 +7,7 @@
 #include "archive/paths.h"
 #include "base/buffer.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 namespace {
 
 constexpr std::string_view kMagic = "GGUF";
@@ -204,4 +204,4 @@ Result<GgufHeader> ReadGgufHeader(const RandomAccessFile& file) {
   }
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

@@ -10,7 +10,7 @@
 #include "packer/source/ggml_types.h"
 
 // The GGUF file format, versions 2 and 3, little-endian: header, metadata, tensor records, tensors on aligned places.
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 
 // Headers are vocabularies mostly: some megabytes.
 inline constexpr uint64_t kMaxGgufHeaderBytes = 128 << 20;
@@ -39,4 +39,4 @@ Result<GgufHeader> ParseGguf(ByteSpan bytes, uint64_t file_bytes, bool* is_cut_s
 // Reads and parses the header of `file`. Messages do not name the file.
 Result<GgufHeader> ReadGgufHeader(const RandomAccessFile& file);
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -114,4 +114,4 @@ Result<nlohmann::ordered_json> ParseJsonText(std::string_view text) {
   return std::move(builder).Take();
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

@@ -7,7 +7,7 @@
 #include "packer/source/safetensors_json.h"
 #include "packer/source/utf8.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 namespace {
 
 constexpr uint64_t kLengthFieldBytes = 8;
@@ -151,4 +151,4 @@ Result<std::string> EncodeSafetensorsHeader(std::span<const TensorInfo> tensors,
   return text;
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

@@ -12,7 +12,7 @@
 #include "packer/source/tensor.h"
 
 // The safetensors file format: 8 bytes of header length, that much JSON, then the tensors' bytes without gaps.
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 
 inline constexpr uint64_t kMaxSafetensorsHeaderBytes = 100'000'000;
 // Headers we write end on a multiple of this, so that tensor data can be mapped without copying.
@@ -41,4 +41,4 @@ Result<SafetensorsHeader> ReadSafetensorsHeader(const RandomAccessFile& file);
 // are ignored, their size_bytes used. kInvalidArgument when the header would pass kMaxSafetensorsHeaderBytes.
 Result<std::string> EncodeSafetensorsHeader(std::span<const TensorInfo> tensors, const SafetensorsMetadata& metadata);
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

@@ -3,7 +3,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 namespace {
 
 using Json = nlohmann::json;
@@ -29,6 +29,32 @@ enum class Slot {
 
 // What we are inside of.
 enum class Container { kRoot, kMetadata, kTensorObject, kTensorArray, kDtypeObject, kUnit, kShape, kOffsets, kIgnored };
+
+// What is wrong when a value of the wrong kind stands here, or nothing where that is a tensor's fault.
+std::string_view FaultOfDocument(Slot slot) {
+  if (slot == Slot::kDocument) return "safetensors header is not a JSON object";
+  if (slot == Slot::kMetadata || slot == Slot::kMetadataValue) {
+    return "__metadata__ of the safetensors header is not an object of strings";
+  }
+  return {};
+}
+
+// What is wrong with the tensor then.
+const char* FaultOfTensor(Slot slot) {
+  switch (slot) {
+    case Slot::kDtype:
+    case Slot::kDtypeUnit:
+      return "dtype is not a string";
+    case Slot::kShape:
+    case Slot::kDimension:
+      return "shape is not a list of integers from 0 to 2^64 - 1";
+    case Slot::kOffsets:
+    case Slot::kOffset:
+      return "data_offsets are not two integers from 0 to 2^64 - 1";
+    default:
+      return "is not an object of dtype, shape and data_offsets";
+  }
+}
 
 // Receives the JSON's events in order; every callback returns false to stop, with error_ set.
 class HeaderHandler : public Json::json_sax_t {
@@ -70,40 +96,24 @@ class HeaderHandler : public Json::json_sax_t {
   }
 
   bool start_object(size_t) override {
-    Slot slot = NextSlot();
-    switch (slot) {
-      case Slot::kDocument:
-        return Enter(Container::kRoot);
-      case Slot::kMetadata:
-        return Enter(Container::kMetadata);
-      case Slot::kTensor:
-        return Enter(Container::kTensorObject);
-      case Slot::kDtype:
-        return EnterCounting(Container::kDtypeObject);
-      case Slot::kDtypeUnit:
-        return Enter(Container::kUnit);
-      case Slot::kIgnored:
-        return Enter(Container::kIgnored);
-      default:
-        return Refuse(slot);
-    }
+    const Slot slot = NextSlot();
+    if (slot == Slot::kDocument) return Enter(Container::kRoot);
+    if (slot == Slot::kMetadata) return Enter(Container::kMetadata);
+    if (slot == Slot::kTensor) return Enter(Container::kTensorObject);
+    if (slot == Slot::kDtype) return EnterCounting(Container::kDtypeObject);
+    if (slot == Slot::kDtypeUnit) return Enter(Container::kUnit);
+    return slot == Slot::kIgnored ? Enter(Container::kIgnored) : Refuse(slot);
   }
 
   bool start_array(size_t) override {
-    Slot slot = NextSlot();
-    switch (slot) {
-      case Slot::kTensor:
-        field_index_ = 0;
-        return Enter(Container::kTensorArray);
-      case Slot::kShape:
-        return Enter(Container::kShape);
-      case Slot::kOffsets:
-        return EnterCounting(Container::kOffsets);
-      case Slot::kIgnored:
-        return Enter(Container::kIgnored);
-      default:
-        return Refuse(slot);
+    const Slot slot = NextSlot();
+    if (slot == Slot::kTensor) {
+      field_index_ = 0;
+      return Enter(Container::kTensorArray);
     }
+    if (slot == Slot::kShape) return Enter(Container::kShape);
+    if (slot == Slot::kOffsets) return EnterCounting(Container::kOffsets);
+    return slot == Slot::kIgnored ? Enter(Container::kIgnored) : Refuse(slot);
   }
 
   bool key(string_t& name) override {
@@ -222,24 +232,8 @@ class HeaderHandler : public Json::json_sax_t {
 
   // The value in this place is of the wrong kind.
   bool Refuse(Slot slot) {
-    switch (slot) {
-      case Slot::kDocument:
-        return Fail("safetensors header is not a JSON object");
-      case Slot::kMetadata:
-      case Slot::kMetadataValue:
-        return Fail("__metadata__ of the safetensors header is not an object of strings");
-      case Slot::kDtype:
-      case Slot::kDtypeUnit:
-        return FailTensor("dtype is not a string");
-      case Slot::kShape:
-      case Slot::kDimension:
-        return FailTensor("shape is not a list of integers from 0 to 2^64 - 1");
-      case Slot::kOffsets:
-      case Slot::kOffset:
-        return FailTensor("data_offsets are not two integers from 0 to 2^64 - 1");
-      default:
-        return FailTensor("is not an object of dtype, shape and data_offsets");
-    }
+    const std::string_view fault = FaultOfDocument(slot);
+    return fault.empty() ? FailTensor(FaultOfTensor(slot)) : Fail(std::string(fault));
   }
 
   bool FailTensor(const std::string& what) { return Fail("tensor '" + tensor_.name + "': " + what); }
@@ -275,4 +269,4 @@ Result<HeaderJson> ParseHeaderJson(std::string_view text) {
   return std::move(handler).Take();
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

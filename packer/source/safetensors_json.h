@@ -10,7 +10,7 @@
 #include "packer/source/tensor.h"
 
 // The JSON of a safetensors header, before the offsets are checked.
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 
 struct HeaderTensor {
   std::string name;
@@ -34,4 +34,4 @@ struct HeaderJson {
 // kCorrupt names the tensor, or says where the text stops being JSON.
 Result<HeaderJson> ParseHeaderJson(std::string_view text);
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

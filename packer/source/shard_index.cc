@@ -4,7 +4,7 @@
 
 #include "packer/source/json_text.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -52,4 +52,4 @@ Result<std::string> RewriteShardIndex(std::string_view text, const Renames& rena
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

@@ -10,7 +10,7 @@
 #include "base/result.h"
 
 // model.safetensors.index.json: which shard holds which tensor.
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 
 // True for names like "model.safetensors.index.json".
 bool IsShardIndex(std::string_view path);
@@ -25,4 +25,4 @@ using Renames = std::map<std::string, std::map<std::string, std::vector<std::str
 // Other keys keep their values and order.
 Result<std::string> RewriteShardIndex(std::string_view json, const Renames& renames, uint64_t total_bytes);
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <limits>
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 namespace {
 
 // Some file systems keep times that 64 bits of nanoseconds do not: those get the nearest that they do, in 1677 or 2262.
@@ -65,4 +65,4 @@ Status SourceFile::CheckUnchanged() const {
   return Error{ErrorCode::kIo, path_ + ": was changed while it was read"};
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/result.h"
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 
 // Keeps the most recently read files of a checkpoint open, so that thousands of files need few descriptors.
 // Thread-safe.
@@ -63,4 +63,4 @@ class SourceFile : public RandomAccessFile {
   const std::shared_ptr<OpenFiles> open_files_;
 };
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

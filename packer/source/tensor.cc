@@ -2,7 +2,7 @@
 
 #include <array>
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 namespace {
 
 struct DtypeFacts {
@@ -47,4 +47,4 @@ std::string ShapeText(const std::vector<uint64_t>& shape) {
   return text + "]";
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

@@ -7,7 +7,7 @@
 #include <vector>
 
 // Tensors as safetensors files describe them: names, element types, shapes and places.
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 
 // The element types of huggingface/safetensors, in its order of alignment.
 enum class Dtype : uint8_t {
@@ -60,4 +60,4 @@ struct TensorInfo {
   friend bool operator==(const TensorInfo&, const TensorInfo&) = default;
 };
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

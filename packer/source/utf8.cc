@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace entrofs::packer {
+namespace entrofs::packer::source {
 namespace {
 
 bool IsContinuation(uint8_t byte) { return (byte & 0xc0) == 0x80; }
@@ -46,4 +46,4 @@ std::optional<size_t> FindInvalidUtf8(std::string_view text) {
   return std::nullopt;
 }
 
-}  // namespace entrofs::packer
+}  // namespace entrofs::packer::source

@@ -31,7 +31,7 @@ std::map<std::string, std::string> ReadWeights(const std::string& directory) {
     if (entry.path().extension() != ".safetensors") continue;
     auto file = OpenForReading(entry.path());
     EXPECT_TRUE(file);
-    auto header = packer::ReadSafetensorsHeader(**file);
+    auto header = packer::source::ReadSafetensorsHeader(**file);
     EXPECT_TRUE(header) << header.error().message;
     const std::string bytes = ReadText(entry.path());
     for (const auto& tensor : header->tensors) {
@@ -83,9 +83,9 @@ TEST(SampleCheckpoint, RefusesWhatMakesNoSense) {
   options.size_bytes = 1000;
   EXPECT_FALSE(WriteSampleCheckpoint(options, folder.path() + "/a"));
   options.size_bytes = kSmallBytes;
-  options.dtype = packer::Dtype::kI8;
+  options.dtype = packer::source::Dtype::kI8;
   EXPECT_FALSE(WriteSampleCheckpoint(options, folder.path() + "/a"));
-  options.dtype = packer::Dtype::kF16;
+  options.dtype = packer::source::Dtype::kF16;
   options.shards = 1000;
   EXPECT_FALSE(WriteSampleCheckpoint(options, folder.path() + "/a"));
   options.shards = 1;

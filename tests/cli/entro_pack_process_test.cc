@@ -60,11 +60,11 @@ void SleepFor(double milliseconds) {
 class EntroPackProcess : public testing::Test {
  protected:
   void SetUp() override {
-    std::string weights = testing_support::Weights("w", packer::Dtype::kBf16, {1024, 1024}, 1).bytes;
+    std::string weights = testing_support::Weights("w", packer::source::Dtype::kBf16, {1024, 1024}, 1).bytes;
     std::vector<testing_support::SampleTensor> tensors;
     for (int i = 0; i < 8; ++i) {
       weights[0] = static_cast<char>(i);
-      tensors.push_back({"w" + std::to_string(i), packer::Dtype::kBf16, {1024, 1024}, weights});
+      tensors.push_back({"w" + std::to_string(i), packer::source::Dtype::kBf16, {1024, 1024}, weights});
     }
     WriteFile(source_ + "/model.safetensors", testing_support::SafetensorsFile(tensors));
   }

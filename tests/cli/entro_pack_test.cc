@@ -15,7 +15,7 @@
 namespace entrofs {
 namespace {
 
-using packer::Dtype;
+using packer::source::Dtype;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;

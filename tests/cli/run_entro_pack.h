@@ -18,7 +18,7 @@ struct CliResult {
 inline CliResult RunEntroPack(const std::vector<std::string>& args, bool terminal = false) {
   std::ostringstream out, err;
   CliResult result;
-  result.code = packer::RunCli(args, {out, err, terminal});
+  result.code = packer::cli::RunCli(args, {out, err, terminal});
   result.out = out.str();
   result.err = err.str();
   return result;

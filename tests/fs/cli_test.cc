@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "fs/mount_options.h"
 #include "tests/fs/test_archive.h"
 
 namespace entrofs::fs {
@@ -39,6 +40,16 @@ TEST(Cli, MountHelpTeachesByExample) {
   }
 }
 
+TEST(Cli, MountHelpNamesEveryMountOption) {
+  const std::string help = RunEntrofs({"mount", "--help"}).out;
+  for (const MountOption& option : MountOptionTable()) {
+    std::string flag = "--" + std::string(option.name);
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    EXPECT_NE(help.find(flag), std::string::npos) << flag;
+    EXPECT_NE(help.find(option.syntax), std::string::npos) << flag;
+  }
+}
+
 TEST(Cli, VersionIsPrinted) { EXPECT_EQ(RunEntrofs({"--version"}).out.substr(0, 8), "entrofs "); }
 
 TEST(Cli, SenselessCommandLinesExitWithTwo) {
@@ -51,6 +62,9 @@ TEST(Cli, SenselessCommandLinesExitWithTwo) {
                     {"mount", "a", "b", "-o", "nonsense"},
                     {"mount", "a", "b", "--cache-size", "much"},
                     {"mount", "a", "b", "--engine", "steam"},
+                    {"mount", "a", "b", "--fill", "maybe"},
+                    {"mount", "a", "b", "--archive-in-memory=maybe"},
+                    {"mount", "a", "b", "--read-ahead-kb", "-1"},
                     {"umount"},
                     {"status"}}) {
     Outcome outcome = RunEntrofs(args);

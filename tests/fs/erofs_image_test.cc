@@ -10,7 +10,7 @@ namespace entrofs::fs {
 namespace {
 
 constexpr uint64_t kBlock = 4096;
-constexpr uint64_t kPiece = 16 << 10;
+constexpr uint64_t kChunk = 16 << 10;
 constexpr ErofsImage::Attributes kAttributes{.owner = 70000, .group = 80000, .mode_mask = 0555};
 
 using Bytes = std::vector<uint8_t>;
@@ -31,16 +31,16 @@ uint8_t Content(InodeNumber inode, uint64_t offset) {
 
 Bytes Materialize(const ErofsImage& image, uint64_t offset, uint64_t length) {
   Bytes bytes;
-  for (const ErofsImage::Range& range : image.Cut(offset, length)) {
-    for (uint64_t i = 0; i < range.size_bytes; ++i) {
-      switch (range.kind) {
-        case ErofsImage::Range::Kind::kMetadata:
-          bytes.push_back(range.metadata[i]);
+  for (const ErofsImage::Part& part : image.Cut(offset, length)) {
+    for (uint64_t i = 0; i < part.size_bytes; ++i) {
+      switch (part.kind) {
+        case ErofsImage::Part::Kind::kMetadata:
+          bytes.push_back(part.metadata[i]);
           break;
-        case ErofsImage::Range::Kind::kFile:
-          bytes.push_back(Content(range.inode, range.offset + i));
+        case ErofsImage::Part::Kind::kFile:
+          bytes.push_back(Content(part.inode, part.offset + i));
           break;
-        case ErofsImage::Range::Kind::kZeroes:
+        case ErofsImage::Part::Kind::kZeroes:
           bytes.push_back(0);
       }
     }
@@ -55,7 +55,7 @@ class ImageParser {
     uint32_t mode = 0, owner = 0, group = 0, links = 0, mtime_nsec = 0;
     int64_t mtime = 0;
     Bytes content;                 // of files
-    std::vector<uint32_t> blocks;  // where its pieces begin
+    std::vector<uint32_t> blocks;  // where its chunks begin
   };
 
   explicit ImageParser(Bytes image) : image_(std::move(image)) {
@@ -99,11 +99,11 @@ class ImageParser {
       return;
     }
     ASSERT_EQ(format >> 1, 4u) << path;
-    uint64_t piece = kBlock << Number(at + 16, 2);
-    for (uint64_t offset = 0; offset < size; offset += piece) {
-      entry.blocks.push_back(static_cast<uint32_t>(Number(at + 64 + offset / piece * 4, 4)));
+    uint64_t chunk = kBlock << Number(at + 16, 2);
+    for (uint64_t offset = 0; offset < size; offset += chunk) {
+      entry.blocks.push_back(static_cast<uint32_t>(Number(at + 64 + offset / chunk * 4, 4)));
       uint64_t begin = entry.blocks.back() * kBlock;
-      uint64_t end = begin + std::min(piece, size - offset);
+      uint64_t end = begin + std::min(chunk, size - offset);
       entry.content.insert(entry.content.end(), image_.begin() + begin, image_.begin() + end);
       for (; end % kBlock != 0; ++end) EXPECT_EQ(image_.at(end), 0) << path;
     }
@@ -136,7 +136,7 @@ class ImageParser {
 FileTree Tree(const archive::Index& index) { return std::move(*FileTree::Build(index)); }
 
 ErofsImage Image(const FileTree& tree) {
-  auto image = ErofsImage::Build(tree, kAttributes, kPiece);
+  auto image = ErofsImage::Build(tree, kAttributes, kChunk);
   EXPECT_TRUE(image.ok());
   return std::move(*image);
 }
@@ -144,9 +144,9 @@ ErofsImage Image(const FileTree& tree) {
 archive::Index SampleIndex() {
   archive::Index index;
   index.files = {File("-first", 1),
-                 File("a/b/c", kPiece, 1'700'000'000'123'456'789, 0440),
-                 File("a/d", 3 * kPiece + 5, -1),
-                 File("aligned", 2 * kPiece),
+                 File("a/b/c", kChunk, 1'700'000'000'123'456'789, 0440),
+                 File("a/d", 3 * kChunk + 5, -1),
+                 File("aligned", 2 * kChunk),
                  File("empty", 0),
                  File("z", kBlock + 1)};
   index.directories = {"nothing here"};
@@ -195,20 +195,20 @@ TEST(ErofsImage, ModesNeverExceedTheMask) {
   archive::Index index;
   index.files = {File("a", 1, 0, 0555)};
   FileTree tree = Tree(index);
-  auto image = ErofsImage::Build(tree, {.owner = 0, .group = 0, .mode_mask = 0540}, kPiece);
+  auto image = ErofsImage::Build(tree, {.owner = 0, .group = 0, .mode_mask = 0540}, kChunk);
   ASSERT_TRUE(image.ok());
   ImageParser parsed(Materialize(*image, 0, image->size_bytes()));
   EXPECT_EQ(parsed.entries["a"].mode, static_cast<uint32_t>(S_IFREG | 0540));
   EXPECT_EQ(parsed.entries[""].mode, static_cast<uint32_t>(S_IFDIR | 0540));
 }
 
-TEST(ErofsImage, PiecesOfAFileNeverTouch) {
+TEST(ErofsImage, ChunksOfAFileNeverTouch) {
   FileTree tree = Tree(SampleIndex());
   ErofsImage image = Image(tree);
   ImageParser parsed(Materialize(image, 0, image.size_bytes()));
   const std::vector<uint32_t>& blocks = parsed.entries["a/d"].blocks;
   ASSERT_EQ(blocks.size(), 4u);
-  for (size_t i = 1; i < blocks.size(); ++i) EXPECT_GT((blocks[i] - blocks[i - 1]) * kBlock, kPiece);
+  for (size_t i = 1; i < blocks.size(); ++i) EXPECT_GT((blocks[i] - blocks[i - 1]) * kBlock, kChunk);
 }
 
 TEST(ErofsImage, FoldersOfManyBlocksStaySorted) {
@@ -231,7 +231,7 @@ TEST(ErofsImage, PartsAreWhatTheWholeHolds) {
   ErofsImage image = Image(tree);
   Bytes whole = Materialize(image, 0, image.size_bytes());
   for (uint64_t offset = 0; offset < whole.size(); offset += 1777) {
-    for (uint64_t length : {uint64_t{1}, kBlock, kPiece + 3}) {
+    for (uint64_t length : {uint64_t{1}, kBlock, kChunk + 3}) {
       length = std::min<uint64_t>(length, whole.size() - offset);
       Bytes part = Materialize(image, offset, length);
       ASSERT_EQ(part, Bytes(whole.begin() + offset, whole.begin() + offset + length)) << offset << "+" << length;
@@ -245,7 +245,7 @@ TEST(ErofsImage, MetadataOfATerabyteIsSmall) {
   FileTree tree = Tree(index);
   auto image = ErofsImage::Build(tree, kAttributes, 1 << 20);
   ASSERT_TRUE(image.ok());
-  EXPECT_EQ(image->Cut(0, image->size_bytes())[0].kind, ErofsImage::Range::Kind::kMetadata);
+  EXPECT_EQ(image->Cut(0, image->size_bytes())[0].kind, ErofsImage::Part::Kind::kMetadata);
   EXPECT_LT(image->Cut(0, image->size_bytes())[0].size_bytes, 5u << 20);
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <thread>
@@ -27,9 +28,10 @@ class PageFillerTest : public testing::Test {
             .segment_at =
                 [](uint64_t, uint64_t offset) {
                   const uint64_t begin = offset / kSegment * kSegment;
-                  return PageFiller::Range{begin, std::min(begin + kSegment, kFileBytes)};
+                  return Range{begin, std::min(begin + kSegment, kFileBytes)};
                 },
             .size_of = [](uint64_t) { return kFileBytes; },
+            .is_paused = [this] { return is_paused_.load(); },
             .read_ahead_bytes = 100'000};
   }
 
@@ -39,7 +41,7 @@ class PageFillerTest : public testing::Test {
     return FilledAtLast(filler);
   }
   // The same of a large read.
-  static uint64_t FilledAfter(PageFiller& filler, uint64_t inode, PageFiller::Range range) {
+  static uint64_t FilledAfter(PageFiller& filler, uint64_t inode, Range range) {
     filler.OnLargeRead(inode, range);
     return FilledAtLast(filler);
   }
@@ -54,6 +56,7 @@ class PageFillerTest : public testing::Test {
   }
 
   TestFolder folder_;
+  std::atomic<bool> is_paused_ = false;
 };
 
 TEST_F(PageFillerTest, TheSecondReadOfASegmentFillsItOnce) {
@@ -129,9 +132,9 @@ TEST_F(PageFillerTest, LargeReadsHereAndThereFillNothing) {
 TEST_F(PageFillerTest, NothingIsFilledWhilePaused) {
   PageFiller filler(TestMount());
   (void)FilledAfter(filler, 1, 0);
-  filler.Pause(true);
+  is_paused_ = true;
   EXPECT_EQ(FilledAfter(filler, 1, 1), 0u);
-  filler.Pause(false);
+  is_paused_ = false;
   EXPECT_EQ(FilledAfter(filler, 1, 1), kSegment);
 }
 

@@ -14,8 +14,8 @@ class PrefetcherTest : public testing::Test {
  protected:
   PrefetcherTest()
       : prefetcher_({[this](const Prefetcher::Target& target) { Loaded(target); },
-                     [this](size_t /*file*/, uint64_t begin, uint64_t end) {
-                       for (uint64_t i = begin; i < end; ++i) passed_.insert(i);
+                     [this](size_t /*file*/, Range segments) {
+                       for (uint64_t i = segments.begin; i < segments.end; ++i) passed_.insert(i);
                      }}) {}
 
   void Loaded(const Prefetcher::Target& target) {
@@ -36,7 +36,7 @@ class PrefetcherTest : public testing::Test {
     return loaded_;
   }
 
-  void Read(uint64_t first, uint64_t last) { prefetcher_.OnRead(0, kSegments, first, last, {}); }
+  void Read(uint64_t first, uint64_t last) { prefetcher_.OnRead(0, kSegments, {first, last + 1}, {}); }
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -60,16 +60,16 @@ TEST_F(PrefetcherTest, BackwardRunsAreReadAheadToo) {
 }
 
 TEST_F(PrefetcherTest, LargeStepsPassEverySegmentBehindThem) {
-  for (uint64_t i = 0; i < 40; i += 4) prefetcher_.OnRead(0, kSegments, i, i + 4, {.forward = 0, .backward = 0});
+  for (uint64_t i = 0; i < 40; i += 4) prefetcher_.OnRead(0, kSegments, {i, i + 5}, {.forward = 0, .backward = 0});
   for (uint64_t i = 4; i < 32; ++i) EXPECT_TRUE(passed_.contains(i)) << i;
   EXPECT_FALSE(passed_.contains(36));
   EXPECT_TRUE(Loaded().empty());
 }
 
 TEST_F(PrefetcherTest, LargeStepsBackwardLoadAsMuchAheadAtOnce) {
-  for (uint64_t i = 90; i > 78; i -= 4) prefetcher_.OnRead(0, kSegments, i - 3, i, {.forward = 0});
+  for (uint64_t i = 90; i > 78; i -= 4) prefetcher_.OnRead(0, kSegments, {i - 3, i + 1}, {.forward = 0});
   EXPECT_TRUE(IsLoadedSoon(79 - Prefetcher::kMaxDepth));
-  for (uint64_t i = 200; i < 240; i += 4) prefetcher_.OnRead(0, kSegments, i, i + 3, {.forward = 0});
+  for (uint64_t i = 200; i < 240; i += 4) prefetcher_.OnRead(0, kSegments, {i, i + 4}, {.forward = 0});
   for (uint64_t ordinal : Loaded()) EXPECT_LT(ordinal, 100u);
 }
 

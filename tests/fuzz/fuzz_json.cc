@@ -5,8 +5,8 @@
 
 #include <cstdlib>
 
-#include "packer/quantize/quantization_config.h"
-#include "packer/report.h"
+#include "packer/quantize/forms/quantization_config.h"
+#include "packer/report/report.h"
 #include "packer/source/shard_index.h"
 
 namespace entrofs::fuzz {
@@ -17,35 +17,35 @@ void Require(bool holds) {
 }
 
 void RunShardIndex(std::string_view text) {
-  auto shards = packer::ShardsOf(text);
-  packer::Renames renames;
+  auto shards = packer::source::ShardsOf(text);
+  packer::source::Renames renames;
   if (shards && !shards->empty()) renames[*shards->begin()]["a"] = {"a_packed", "a_scale"};
-  auto rewritten = packer::RewriteShardIndex(text, renames, 12345);
+  auto rewritten = packer::source::RewriteShardIndex(text, renames, 12345);
   Require(rewritten.ok() == shards.ok());
   if (!rewritten) return;
-  auto again = packer::ShardsOf(*rewritten);
+  auto again = packer::source::ShardsOf(*rewritten);
   Require(again.ok() && again->size() <= shards->size());
 }
 
 void RunConfig(std::string_view text) {
-  packer::quantize::Plan plan;
-  packer::OutputTensor weight;
+  std::vector<packer::quantize::forms::TensorPlan> plans;
+  packer::tree::OutputTensor weight;
   weight.name = "model.layers.0.mlp.down_proj.weight_packed";
   weight.belongs_to = "model.layers.0.mlp.down_proj.weight";
-  plan.tensors.push_back({.outputs = {weight}, .layout = packer::quantize::Layout{}});
-  auto added = packer::quantize::AddQuantizationConfig(text, plan);
+  plans.push_back({.outputs = {weight}, .form = packer::quantize::forms::Form{}});
+  auto added = packer::quantize::forms::AddQuantizationConfig(text, plans);
   if (!added) return;
   Require(added->size() > text.size());
   // It has one now, so it is refused; and it is JSON still, so that is why.
-  auto again = packer::quantize::AddQuantizationConfig(*added, plan);
+  auto again = packer::quantize::forms::AddQuantizationConfig(*added, plans);
   Require(!again.ok() && again.error().message.find("quantized already") != std::string::npos);
 }
 
 void RunReport(std::string_view text) {
-  auto report = packer::ParseReport(text);
+  auto report = packer::report::ParseReport(text);
   if (!report) return;
-  for (const packer::TensorReport& tensor : report->tensors) Require(tensor.divisor() > 0);
-  auto again = packer::ParseReport(packer::ToJson(*report));
+  for (const packer::report::TensorReport& tensor : report->tensors) Require(tensor.divisor() > 0);
+  auto again = packer::report::ParseReport(packer::report::ToJson(*report));
   Require(again.ok() && again->tensors.size() == report->tensors.size());
 }
 

@@ -16,10 +16,10 @@ void Require(bool holds) {
   if (!holds) std::abort();
 }
 
-void CheckHeader(const packer::SafetensorsHeader& header, uint64_t file_bytes) {
+void CheckHeader(const packer::source::SafetensorsHeader& header, uint64_t file_bytes) {
   Require(header.data_start_bytes <= file_bytes);
   uint64_t at = header.data_start_bytes;
-  for (const packer::TensorInfo& tensor : header.tensors) {
+  for (const packer::source::TensorInfo& tensor : header.tensors) {
     Require(tensor.offset_bytes == at);
     Require(tensor.size_bytes <= file_bytes - at);
     at += tensor.size_bytes;
@@ -27,13 +27,13 @@ void CheckHeader(const packer::SafetensorsHeader& header, uint64_t file_bytes) {
   Require(at == file_bytes);
 }
 
-void CheckWrittenAgain(const packer::SafetensorsHeader& header) {
-  auto text = packer::EncodeSafetensorsHeader(header.tensors, header.metadata);
+void CheckWrittenAgain(const packer::source::SafetensorsHeader& header) {
+  auto text = packer::source::EncodeSafetensorsHeader(header.tensors, header.metadata);
   if (!text) return;
-  Require(text->size() % packer::kSafetensorsDataAlignment == 0);
+  Require(text->size() % packer::source::kSafetensorsDataAlignment == 0);
   uint64_t data_bytes = 0;
-  for (const packer::TensorInfo& tensor : header.tensors) data_bytes += tensor.size_bytes;
-  auto again = packer::ParseSafetensorsHeader(std::string_view(*text).substr(8), text->size() + data_bytes);
+  for (const packer::source::TensorInfo& tensor : header.tensors) data_bytes += tensor.size_bytes;
+  auto again = packer::source::ParseSafetensorsHeader(std::string_view(*text).substr(8), text->size() + data_bytes);
   Require(again.ok());
   Require(again->tensors.size() == header.tensors.size() && again->metadata == header.metadata);
 }
@@ -44,11 +44,11 @@ void CheckWrittenAgain(const packer::SafetensorsHeader& header) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace entrofs;
   testing_support::MemoryFile file(std::vector<uint8_t>(data, data + size));
-  if (auto header = packer::ReadSafetensorsHeader(file)) fuzz::CheckHeader(*header, size);
+  if (auto header = packer::source::ReadSafetensorsHeader(file)) fuzz::CheckHeader(*header, size);
   if (size < 4) return 0;
   std::string_view json(reinterpret_cast<const char*>(data) + 4, size - 4);
   const uint64_t file_bytes = 8 + json.size() + LoadLe<uint32_t>(data);
-  auto header = packer::ParseSafetensorsHeader(json, file_bytes);
+  auto header = packer::source::ParseSafetensorsHeader(json, file_bytes);
   if (!header) return 0;
   fuzz::CheckHeader(*header, file_bytes);
   fuzz::CheckWrittenAgain(*header);

@@ -7,7 +7,7 @@
 #include "archive/format.h"
 #include "archive/paths.h"
 #include "base/units.h"
-#include "fs/mount_arguments.h"
+#include "fs/mount_options.h"
 #include "fs/mount_table.h"
 #include "fs/status.h"
 #include "packer/source/utf8.h"
@@ -68,6 +68,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::RunPath(text);
   fuzz::RunStatus(text);
   (void)fs::FindMountIn(std::string(text), "/mnt/a b");
-  if (auto bad = packer::FindInvalidUtf8(text)) fuzz::Require(*bad < size);
+  if (auto bad = packer::source::FindInvalidUtf8(text)) fuzz::Require(*bad < size);
   return 0;
 }

@@ -155,7 +155,20 @@ std::vector<GoldenSample> GoldenSamples() {
           {"v1-layouts", Layouts},
           {"v1-segments", Segments},
           {"v1-extended", ExtendedLayouts},
-          {"v1-trellis", Trellises}};
+          {"v1-trellis", Trellises},
+          {"v1-views", [] { return testing_support::ViewsSample(3); }}};
+}
+
+std::vector<std::pair<std::string, testing_support::Bytes>> ContentsOf(const Sample& sample) {
+  std::vector<std::pair<std::string, Bytes>> contents;
+  const std::string tree = sample.tree_name.empty() ? "" : sample.tree_name + ":";
+  for (const testing_support::SampleFile& file : sample.files) contents.emplace_back(tree + file.path, file.Content());
+  for (const testing_support::SampleView& view : sample.views) {
+    for (const testing_support::SampleViewFile& file : view.files) {
+      contents.emplace_back(view.name + ":" + file.path, sample.Content(file));
+    }
+  }
+  return contents;
 }
 
 }  // namespace entrofs::golden

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "tests/golden/golden_samples.h"
+#include "view/view_reader.h"
 
 namespace entrofs::golden {
 namespace {
@@ -16,6 +17,19 @@ const std::string kFolder = std::string(ENTROFS_SOURCE_DIR) + "/tests/golden";
 
 class Golden : public testing::TestWithParam<size_t> {
  protected:
+  // Calls use(view, file, path as in expected.txt) for every file of every view.
+  template <typename Use>
+  static void ForEachFile(const archive::ArchiveReader& reader, const Use& use) {
+    std::vector<std::string> names = view::ViewNames(reader.index());
+    if (names.empty()) names = {""};
+    for (const std::string& name : names) {
+      auto view = view::ViewReader::Open(reader, name);
+      ASSERT_TRUE(view.ok()) << view.error().message;
+      for (const view::File& file : (*view)->files()) {
+        use(**view, file, (name.empty() ? "" : name + ":") + file.path);
+      }
+    }
+  }
   const GoldenSample golden_ = GoldenSamples()[GetParam()];
   testing_support::Bytes ArchiveBytes() const {
     auto text = ReadWholeFile(kFolder + "/" + golden_.name + ".entro", 1 << 20);
@@ -31,20 +45,30 @@ class Golden : public testing::TestWithParam<size_t> {
 TEST_P(Golden, HoldsWhatItWasMadeOf) {
   auto reader = testing_support::Open(ArchiveBytes());
   ASSERT_TRUE(reader.ok()) << reader.error().message;
-  auto contents = testing_support::ReadAll(**reader);
-  ASSERT_TRUE(contents.ok()) << contents.error().message;
-  const testing_support::Sample sample = golden_.make();
-  EXPECT_EQ(contents->size(), sample.files.size());
-  for (const auto& file : sample.files) EXPECT_TRUE((*contents)[file.path] == file.Content()) << file.path;
+  std::map<std::string, testing_support::Bytes> wanted;
+  for (auto& [path, content] : ContentsOf(golden_.make())) wanted[path] = std::move(content);
+  size_t files = 0;
+  ForEachFile(**reader, [&](const view::ViewReader& view, const view::File& file, const std::string& path) {
+    testing_support::Bytes content(file.size_bytes);
+    view::ViewReader::Scratch scratch;
+    const Status status = view.ReadRange(file, 0, scratch, content);
+    ASSERT_TRUE(status.ok()) << status.error().message;
+    EXPECT_TRUE(wanted.contains(path) && content == wanted[path]) << path;
+    StreamHash128 hash;
+    hash.Update(content);
+    EXPECT_EQ(hash.Digest(), file.hash) << path;
+    ++files;
+  });
+  EXPECT_EQ(files, wanted.size());
 }
 
 TEST_P(Golden, HasTheHashesOnRecord) {
   auto reader = testing_support::Open(ArchiveBytes());
   ASSERT_TRUE(reader.ok()) << reader.error().message;
-  for (const archive::VirtualFile& file : (*reader)->index().files) {
-    std::string line = golden_.name + " " + std::to_string(file.size_bytes) + " " + ToHex(file.hash) + " " + file.path;
+  ForEachFile(**reader, [&](const view::ViewReader&, const view::File& file, const std::string& path) {
+    std::string line = golden_.name + " " + std::to_string(file.size_bytes) + " " + ToHex(file.hash) + " " + path;
     EXPECT_NE(Expected().find("\n" + line + "\n"), std::string::npos) << line;
-  }
+  });
 }
 
 TEST_P(Golden, IsMadeAgainByteForByte) {

@@ -17,17 +17,16 @@ Status WriteFile(const std::string& path, ByteSpan bytes) {
 }
 
 Status WriteAll(const std::string& folder) {
-  std::string expected = "# archive, size, XXH3-128, path of every virtual file. Made by make-golden with zstd ";
+  std::string expected =
+      "# archive, size, XXH3-128, path of every virtual file, with views as VIEW:PATH. Made by make-golden with zstd ";
   expected += std::string(ZSTD_versionString()) + "\n";
   for (const GoldenSample& golden : GoldenSamples()) {
     const testing_support::Sample sample = golden.make();
     ENTROFS_RETURN_IF_ERROR(WriteFile(folder + "/" + golden.name + ".entro", testing_support::Pack(sample)));
-    for (const testing_support::SampleFile& file : sample.files) {
-      testing_support::Bytes content = file.Content();
+    for (const auto& [path, content] : ContentsOf(sample)) {
       StreamHash128 hash;
       hash.Update(content);
-      expected +=
-          golden.name + " " + std::to_string(content.size()) + " " + ToHex(hash.Digest()) + " " + file.path + "\n";
+      expected += golden.name + " " + std::to_string(content.size()) + " " + ToHex(hash.Digest()) + " " + path + "\n";
     }
   }
   return WriteFile(folder + "/expected.txt", AsBytes(expected));

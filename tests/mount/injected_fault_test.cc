@@ -11,7 +11,9 @@
 #include <csignal>
 #include <new>
 
+#include "fs/archive_tree.h"
 #include "fs/fuse_session.h"
+#include "fs/serve.h"
 #include "tests/mount/mount_fixture.h"
 
 namespace entrofs::fs {
@@ -76,11 +78,11 @@ class InjectedFaultTest : public MountTest {
     MountOptions options;
     options.archive_path = archive_.string();
     options.mount_point = mount_point_.string();
-    FuseContext context(**files, options);
-    context.folder = options.mount_point;
-    context.owner = ::getuid();
-    context.group = ::getgid();
-    auto session = FuseSession::Mount(context);
+    const MemoryWatch memory(
+        MemoryBudget(0, std::nullopt), [] { return std::nullopt; }, [](uint64_t, bool) {});
+    const ServedArchive archive = {**files, options, {::getuid(), ::getgid(), 0400}, memory, [] { return 0; }};
+    ArchiveTree tree(archive, "fuse", options.mount_point);
+    auto session = FuseSession::Mount(tree, FuseMountAt(tree.folder(), options));
     if (!session) ::_exit(4);
     (void)(*session)->Serve(2);
     session->reset();

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import derived
 import segments
 import zstd_frame
 from fields import Fields
@@ -17,6 +18,7 @@ STORED, CONSTANT, TANS, HUFFMAN, ZSTD = range(5)
 NONE, ROTATE, DELTA, BLOCKS, TRELLIS = range(5)
 EXTENDED_LAYOUTS = 1
 TRELLIS_LAYOUTS = 2
+VIEWS = 4
 
 
 @dataclass
@@ -69,6 +71,23 @@ class File:
     extents: list
 
 
+@dataclass
+class ViewFile:
+    path: bytes
+    mode: int
+    mtime_ns: int
+    size: int
+    hash: bytes
+    extents: list  # of numbers
+
+
+@dataclass
+class View:
+    name: bytes
+    directories: list
+    files: list
+
+
 class Archive:
     def __init__(self, data):
         self.data = data
@@ -76,6 +95,7 @@ class Archive:
         self._footer()
         self._index(self.block(self.index_block))
         self._tiling()
+        self._check_views()
 
     def _header(self):
         check(len(self.data) >= HEADER_BYTES + FOOTER_BYTES, "too short")
@@ -92,10 +112,11 @@ class Archive:
         check(footer.take(8) == MAGIC, "no footer")
         check(checksum == xxh3_64(self.data[-FOOTER_BYTES:][:80]), "footer checksum")
         check(version == 1, "unknown version")
-        check(flags & ~(EXTENDED_LAYOUTS | TRELLIS_LAYOUTS) == 0, "unknown feature flags")
+        check(flags & ~(EXTENDED_LAYOUTS | TRELLIS_LAYOUTS | VIEWS) == 0, "unknown feature flags")
         self.transforms = {NONE, ROTATE}
         self.transforms |= {DELTA, BLOCKS} if flags & EXTENDED_LAYOUTS else set()
         self.transforms |= {TRELLIS} if flags & TRELLIS_LAYOUTS else set()
+        self.has_views = flags & VIEWS != 0
         check(size == len(self.data), "another file size")
         end = len(self.data) - FOOTER_BYTES
         for block in (self.index_block, self.report_block):
@@ -121,10 +142,33 @@ class Archive:
         self.tables = [self._table(fields) for _ in range(fields.u32())]
         self.directories = [fields.text() for _ in range(fields.u32())]
         self.files = [self._file(fields) for _ in range(fields.u32())]
+        self.tree_name, self.pool, self.derived, self.views, self.default_view = b"", [], [], [], b""
+        if self.has_views:
+            self._views(fields)
         check(fields.remaining() == 0, "bytes behind the index")
         used = {table for extent in self._all_extents() for _, table in extent.planes if table != NO_TABLE}
         check(used == set(range(len(self.tables))), "unused table")
-        self._paths()
+        self._paths(self.files, self.directories)
+
+    def _views(self, fields):
+        self.tree_name = fields.text()
+        self.pool = [self._extent(fields) for _ in range(fields.u32())]
+        check(all(extent.plain_size > 0 for extent in self.pool), "empty extent in the pool")
+        self.derived = [derived.Derived(fields) for _ in range(fields.u32())]
+        self.views = [self._view(fields) for _ in range(fields.u32())]
+        self.default_view = fields.text()
+
+    def _view(self, fields):
+        view = View(fields.text(), [fields.text() for _ in range(fields.u32())],
+                    [self._view_file(fields) for _ in range(fields.u32())])
+        self._paths(view.files, view.directories)
+        return view
+
+    def _view_file(self, fields):
+        file = ViewFile(fields.text(), fields.u16(), fields.i64(), fields.u64(), bytes(fields.take(16)), [])
+        check(file.mode & ~0o555 == 0, "mode")
+        file.extents = [fields.u32() for _ in range(fields.u32())]
+        return file
 
     def _table(self, fields):
         codec, zero = fields.u8(), fields.u8()
@@ -171,9 +215,9 @@ class Archive:
             check({plane for _, plane in extent.block} == set(range(extent.element_size)), "planes of a block")
         return extent
 
-    def _paths(self):
-        files = [file.path for file in self.files]
-        for paths in (files, self.directories):
+    def _paths(self, all_files, directories):
+        files = [file.path for file in all_files]
+        for paths in (files, directories):
             check(all(a < b for a, b in zip(paths, paths[1:])), "paths out of order or twice")
             for path in paths:
                 parts = path.split(b"/")
@@ -181,13 +225,13 @@ class Archive:
                 check(b"." not in parts and b".." not in parts, "unsafe path")
                 check(all(byte >= 0x20 and byte != 0x7F for byte in path), "unsafe path")
         implied = {b"/".join(path.split(b"/")[:i])
-                   for path in files + self.directories for i in range(1, path.count(b"/") + 1)}
+                   for path in files + directories for i in range(1, path.count(b"/") + 1)}
         check(not implied & set(files), "file that is also a directory")
-        check(not implied & set(self.directories), "directory that another path implies")
-        check(not set(files) & set(self.directories), "file that is also a directory")
+        check(not implied & set(directories), "directory that another path implies")
+        check(not set(files) & set(directories), "file that is also a directory")
 
     def _all_extents(self):
-        return [extent for file in self.files for extent in file.extents]
+        return [extent for file in self.files for extent in file.extents] + self.pool
 
     def _tiling(self):
         by_place = {}
@@ -200,6 +244,42 @@ class Archive:
             check(extent.begin() == position, "gap or overlap")
             position += extent.stored_size
         check(position == self.extents_end, "bytes that belong to no extent")
+        self.stored = [extent for _, extent in sorted(by_place.items())]
+
+    def _check_views(self):
+        if not self.has_views:
+            return
+        names = [view.name for view in self.views]
+        check(len(names) <= 64, "too many views")
+        check(len(self.derived) <= 2**22, "too many derived extents")
+        check(all(sum(len(file.extents) for file in view.files) <= 2**22 for view in self.views), "too many extents")
+        check(all(a < b for a, b in zip(names, names[1:])) and self.tree_name not in names, "views twice or unsorted")
+        for name in names + ([self.tree_name] if self.tree_name else []):
+            check(1 <= len(name) <= 64 and set(name) <= set(b"abcdefghijklmnopqrstuvwxyz0123456789-"), "view name")
+        check(self.tree_name or not (self.files or self.directories), "stored tree without a name")
+        check(self.default_view and self.default_view in names + [self.tree_name], "default view")
+        for one in self.derived:
+            one.check(self._stored_size)
+        used = set()
+        for file in (file for view in self.views for file in view.files):
+            used.update(file.extents)
+            check(file.size == sum(self._size(number) for number in file.extents) < 2**63, "file size")
+        check(used >= set(range(len(self.stored), len(self.stored) + len(self.derived))), "unused derived extent")
+        for one in self.derived:
+            used.update(one.inputs())
+        shown = {extent.index_offset for file in self.files for extent in file.extents}
+        check(all(number in used or extent.index_offset in shown for number, extent in enumerate(self.stored)),
+              "unused extent of the pool")
+
+    def _stored_size(self, number):
+        check(number < len(self.stored), "extent that is not there")
+        return self.stored[number].plain_size
+
+    def _size(self, number):
+        check(number < len(self.stored) + len(self.derived), "extent that is not there")
+        if number < len(self.stored):
+            return self.stored[number].plain_size
+        return self.derived[number - len(self.stored)].plain_size
 
     def segment_places(self, extent):
         """(archive offset, stored size) of every segment."""
@@ -235,8 +315,23 @@ class Archive:
             done += plain_size
         return b"".join(parts)
 
+    def read_number(self, number):
+        if number < len(self.stored):
+            return self.read_extent(self.stored[number])
+        content = self.derived[number - len(self.stored)].content(self.read_number)
+        check(len(content) == self._size(number), "size of a derived extent")
+        return content
+
+    def trees(self):
+        """(name, files, directories) of every view, the default one first."""
+        trees = [(view.name, view.files, view.directories) for view in self.views]
+        if self.tree_name or not self.has_views:
+            trees.append((self.tree_name, self.files, self.directories))
+        return sorted(trees, key=lambda tree: tree[0] != self.default_view)
+
     def read_file(self, file):
-        content = b"".join(self.read_extent(extent) for extent in file.extents)
+        read = self.read_number if isinstance(file, ViewFile) else self.read_extent
+        content = b"".join(read(extent) for extent in file.extents)
         check(len(content) == file.size, "file size")
         check(xxh3_128(content) == file.hash, "file hash")
         return content

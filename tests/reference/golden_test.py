@@ -29,11 +29,12 @@ def main(folder):
             data = file.read()
         try:
             archive = Archive(data)
-            found = [(os.fsdecode(f.path), len(archive.read_file(f)), f.hash.hex()) for f in archive.files]
+            found = [(os.fsdecode(name and name + b":" + f.path or f.path), len(archive.read_file(f)), f.hash.hex())
+                     for name, files, _ in archive.trees() for f in files]
             archive.report()
         except Refused as refused:
             found = str(refused)
-        agrees = found == sorted(expected.get(stem, []))
+        agrees = sorted(found) == sorted(expected.get(stem, []))
         failures += not agrees
         print("ok  " if agrees else "FAIL", name, "" if agrees else found)
     return 1 if failures else 0

@@ -40,24 +40,70 @@ void PlanPlanes(const SampleExtent& extent, archive::ArchiveWriter& writer,
   }
 }
 
-Result<archive::Extent> WriteExtent(const SampleExtent& extent, archive::ArchiveWriter& writer,
-                                    const std::map<std::string, archive::Extent>& written) {
-  auto source = [&](uint64_t offset, MutableByteSpan out) -> Status {
-    std::memcpy(out.data(), extent.plain.data() + offset, out.size());
+archive::ArchiveWriter::Source SourceOf(const Bytes& plain) {
+  return [&plain](uint64_t offset, MutableByteSpan out) -> Status {
+    std::memcpy(out.data(), plain.data() + offset, out.size());
     return OkStatus();
   };
-  if (!extent.same_as.empty()) {
-    const archive::Extent& original = written.at(extent.same_as);
-    ENTROFS_RETURN_IF_ERROR(writer.AddSharedExtent(original, extent.name, source));
-    return original;
-  }
+}
+
+archive::ArchiveWriter::ExtentOptions OptionsOf(const SampleExtent& extent, archive::ArchiveWriter& writer) {
   archive::ArchiveWriter::ExtentOptions options;
   options.name = extent.name;
   options.plain_bytes = extent.plain.size();
   options.segment_bytes = extent.segment_bytes;
   options.layout = extent.layout;
   PlanPlanes(extent, writer, options);
-  return writer.AddExtent(options, source);
+  return options;
+}
+
+Result<archive::Extent> WriteExtent(const SampleExtent& extent, archive::ArchiveWriter& writer,
+                                    const std::map<std::string, archive::Extent>& written) {
+  if (!extent.same_as.empty()) {
+    const archive::Extent& original = written.at(extent.same_as);
+    ENTROFS_RETURN_IF_ERROR(writer.AddSharedExtent(original, extent.name, SourceOf(extent.plain)));
+    return original;
+  }
+  return writer.AddExtent(OptionsOf(extent, writer), SourceOf(extent.plain));
+}
+
+// Extents of the pool, derived extents and views.
+Status WriteViews(const Sample& sample, archive::ArchiveWriter& writer,
+                  const std::map<std::string, archive::Extent>& written) {
+  std::map<std::string, uint32_t> handles;
+  for (const auto& [name, extent] : written) {
+    if (extent.plain_bytes == 0) continue;
+    ENTROFS_ASSIGN_OR_RETURN(handles[name], writer.HandleOf(extent));
+  }
+  for (const SampleExtent& extent : sample.pool) {
+    ENTROFS_ASSIGN_OR_RETURN(archive::Extent recorded,
+                             writer.AddPoolExtent(OptionsOf(extent, writer), SourceOf(extent.plain)));
+    ENTROFS_ASSIGN_OR_RETURN(handles[extent.name], writer.HandleOf(recorded));
+  }
+  const auto handle_of = [&](const std::string& name) { return name.empty() ? archive::kNoExtent : handles.at(name); };
+  for (const SampleDerived& derived : sample.derived) {
+    archive::DerivedExtent extent = derived.extent;
+    extent.input = handle_of(derived.input);
+    extent.matrix.codes = handle_of(derived.codes);
+    extent.matrix.scales = handle_of(derived.scales);
+    extent.matrix.zeros = handle_of(derived.zeros);
+    extent.matrix.column_scales = handle_of(derived.column_scales);
+    ENTROFS_ASSIGN_OR_RETURN(handles[extent.name], writer.AddDerived(extent));
+  }
+  for (const SampleView& view : sample.views) {
+    ENTROFS_RETURN_IF_ERROR(writer.BeginView(view.name));
+    for (const SampleViewFile& file : view.files) {
+      ENTROFS_RETURN_IF_ERROR(writer.BeginFile(file.path, file.mode, file.mtime_ns));
+      for (const std::string& name : file.extents) {
+        const Bytes content = sample.ExtentContent(name);
+        ENTROFS_RETURN_IF_ERROR(writer.AddPart(handles.at(name), SourceOf(content)));
+      }
+      ENTROFS_RETURN_IF_ERROR(writer.EndFile());
+    }
+    for (const std::string& path : view.directories) ENTROFS_RETURN_IF_ERROR(writer.AddDirectory(path));
+    ENTROFS_RETURN_IF_ERROR(writer.EndView());
+  }
+  return writer.NameTree(sample.tree_name, sample.default_view);
 }
 
 }  // namespace
@@ -135,6 +181,7 @@ Result<uint64_t> Write(const Sample& sample, archive::ArchiveWriter& writer,
     ENTROFS_RETURN_IF_ERROR(writer.EndFile());
   }
   for (const std::string& path : sample.directories) ENTROFS_RETURN_IF_ERROR(writer.AddDirectory(path));
+  if (!sample.default_view.empty()) ENTROFS_RETURN_IF_ERROR(WriteViews(sample, writer, written));
   return writer.Finish(sample.report_json, verify);
 }
 

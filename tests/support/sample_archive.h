@@ -35,10 +35,39 @@ struct SampleFile {
   Bytes Content() const;
 };
 
+// An extent to compute. Its inputs are named here; those of `extent` are not looked at.
+struct SampleDerived {
+  archive::DerivedExtent extent;
+  std::string input = {}, codes = {}, scales = {}, zeros = {}, column_scales = {};
+};
+
+struct SampleViewFile {
+  std::string path;
+  std::vector<std::string> extents;  // names of stored and derived extents
+  uint32_t mode = 0644;
+  int64_t mtime_ns = 1'700'000'000'123'456'789;
+};
+
+struct SampleView {
+  std::string name;
+  std::vector<SampleViewFile> files;
+  std::vector<std::string> directories = {};
+};
+
 struct Sample {
   std::vector<SampleFile> files;
   std::vector<std::string> directories;
   std::string report_json = "{}";
+  // An archive with views, when it has a default one.
+  std::string tree_name = {};
+  std::string default_view = {};
+  std::vector<SampleExtent> pool = {};
+  std::vector<SampleDerived> derived = {};
+  std::vector<SampleView> views = {};
+
+  // The bytes of the stored or derived extent of that name.
+  Bytes ExtentContent(const std::string& name) const;
+  Bytes Content(const SampleViewFile& file) const;
 };
 
 // Deterministic bytes: `spread` values around 128 (1: constant, 256: noise), likelier near the centre.
@@ -49,6 +78,10 @@ Bytes RandomBfloats(size_t count, uint64_t seed);
 // Every layout and codec, an empty file, an empty extent, a shared extent, an empty directory. About 3 KB archived when
 // `scale` is 1; the plain sizes grow with it.
 Sample MixedSample(size_t scale);
+
+// Views with every function and form of input, and a view of stored extents alone. About 3 KB archived when `scale` is
+// 1; numbers of rows grow with it.
+Sample ViewsSample(size_t scale);
 
 // Writes the sample with `writer` up to and including Finish.
 Result<uint64_t> Write(const Sample& sample, archive::ArchiveWriter& writer,

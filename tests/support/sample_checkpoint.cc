@@ -15,7 +15,7 @@ namespace entrofs::testing_support {
 namespace {
 
 namespace stdfs = std::filesystem;
-using packer::Dtype;
+using packer::source::Dtype;
 
 // The nearest-by-truncation element of `dtype`.
 void AppendElement(Dtype dtype, float value, std::string& out) {
@@ -48,7 +48,7 @@ std::map<std::string, std::string> FilesBelow(const std::string& folder) {
 SampleTensor Weights(const std::string& name, Dtype dtype, const std::vector<uint64_t>& shape, uint32_t seed) {
   SampleTensor tensor{name, dtype, shape, {}};
   std::mt19937 random(seed);
-  const uint64_t count = packer::ElementCount(shape).value();
+  const uint64_t count = packer::source::ElementCount(shape).value();
   for (uint64_t i = 0; i < count; ++i) {
     // A sum of uniform numbers: std::normal_distribution differs between libraries.
     float value = 0;
@@ -65,8 +65,9 @@ std::string SafetensorsFile(const std::vector<SampleTensor>& tensors) {
   uint64_t offset = 0;
   std::string data;
   for (const SampleTensor& tensor : tensors) {
-    json += ",\"" + tensor.name + "\":{\"dtype\":\"" + std::string(packer::Name(tensor.dtype)) +
-            "\",\"shape\":" + packer::ShapeText(tensor.shape) + ",\"data_offsets\":[" + std::to_string(offset) + ",";
+    json += ",\"" + tensor.name + "\":{\"dtype\":\"" + std::string(packer::source::Name(tensor.dtype)) +
+            "\",\"shape\":" + packer::source::ShapeText(tensor.shape) + ",\"data_offsets\":[" + std::to_string(offset) +
+            ",";
     offset += tensor.bytes.size();
     json += std::to_string(offset) + "]}";
     data += tensor.bytes;
