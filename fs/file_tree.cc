@@ -32,8 +32,9 @@ Result<FileTree> FileTree::Build(std::span<const view::File> files, std::span<co
     node.mtime_ns = file.mtime_ns;
     node.size_bytes = file.size_bytes;
   }
+  // Archives keep no times of empty folders: they get the latest of all.
   for (const std::string& path : directories) {
-    ENTROFS_RETURN_IF_ERROR(tree.AddFolders(path, 0));
+    ENTROFS_RETURN_IF_ERROR(tree.AddFolders(path, tree.nodes_[kRootInode - 1].mtime_ns));
   }
   return tree;
 }

@@ -127,10 +127,18 @@ Status Mount(const MountOptions& requested) {
   }
   ENTROFS_ASSIGN_OR_RETURN(Daemon daemon, Daemon::Fork());
   if (daemon.is_parent()) return OkStatus();
-  Status served = Serve(std::move(reader), options, resident, [&] {
-    LogToSyslog();
-    daemon.Ready();
-  });
+  // The parent tells of exceptions, too.
+  const auto serve = [&]() -> Status {
+    try {
+      return Serve(std::move(reader), options, resident, [&] {
+        LogToSyslog();
+        daemon.Ready();
+      });
+    } catch (const std::exception& e) {
+      return Error{ErrorCode::kIo, e.what()};
+    }
+  };
+  Status served = serve();
   if (!served.ok()) daemon.Failed(served.error());
   return served;
 }

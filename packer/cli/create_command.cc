@@ -12,6 +12,7 @@
 #include "packer/report/summary.h"
 #include "packer/report/text_table.h"
 #include "packer/source/checkpoint.h"
+#include "packer/source/file_names.h"
 
 namespace entrofs::packer::cli {
 namespace {
@@ -147,12 +148,15 @@ Result<uint32_t> ParseSegmentSize(const std::string& text) {
   return static_cast<uint32_t>(bytes);
 }
 
-// "./models/llama/" and "llama.safetensors" become "llama.entro" here.
+// "./models/llama/", "llama.safetensors" and "models--meta--llama/snapshots/1234" become "llama.entro" here.
 std::string DefaultOutput(const std::string& source) {
   std::error_code code;
-  std::filesystem::path path = std::filesystem::weakly_canonical(source, code);
+  std::filesystem::path path = std::filesystem::absolute(source, code).lexically_normal();
   if (path.filename().empty()) path = path.parent_path();
-  if (!std::filesystem::is_directory(path, code)) path.replace_extension();
+  // Links keep their own names: what a cache's links lead to is named by its hash.
+  if (!std::filesystem::is_directory(path, code)) return path.stem().string() + ".entro";
+  if (std::string repository = source::RepositoryOfSnapshot(path.string()); !repository.empty())
+    return repository + ".entro";
   return path.filename().string() + ".entro";
 }
 

@@ -61,6 +61,7 @@ TEST(FileTree, EmptyFoldersAreKept) {
   ASSERT_TRUE(tree.ok());
   EXPECT_EQ(Names(*tree, tree->root()), (std::vector<std::string>{"a", "logs"}));
   EXPECT_EQ(Names(*tree, *tree->FindChild(kRootInode, "a")), (std::vector<std::string>{"empty", "file"}));
+  EXPECT_EQ(tree->FindChild(kRootInode, "logs")->mtime_ns, 5) << "not 1970";
 }
 
 TEST(FileTree, UnknownNamesAndInodesAreNull) {
