@@ -49,7 +49,7 @@ class VirtualFs {
     CachePolicyKind cache_policy = CachePolicyKind::kLru;
     // Threads that decode for one request when no other requests keep them busy, the caller included.
     size_t threads = 1;
-    std::string view;  // its name; empty: the archive's default one
+    std::string view = {};  // its name; empty: the archive's default one
     // Take the archive's pages out of the page cache once they are decoded.
     bool drop_archive_pages = true;
   };
