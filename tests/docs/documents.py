@@ -31,7 +31,7 @@ def faults_of_links(path, text, exists, read):
             continue
         target, _, anchor = link.partition("#")
         target = posixpath.normpath(posixpath.join(posixpath.dirname(path), target)) if target else path
-        if not exists(target):
+        if target != path and not exists(target):
             faults.append(f"{path}: the link {link} leads nowhere")
         elif anchor and anchor not in anchors(text if target == path else read(target)):
             faults.append(f"{path}: {target} has no heading #{anchor}")
@@ -73,9 +73,9 @@ def options_of_help(text):
 
 
 def mount_options_of_help(text):
-    """The names that `-o` takes, from the part "Mount options" of a --help text."""
-    part = text.partition("Mount options")[2].partition("\n\n")[0]
-    return {match[1] for match in re.finditer(r"^  ([a-z][a-z_]+)(?:=\S*)?(?:\[\S*)?  ?\S", part, re.M) if match[1] != "ro"}
+    """The names that `-o` takes: those of the options of `entrofs mount`, but for the ones that are about the command."""
+    options = options_of_help(text) - {"--help", "--foreground"}
+    return {option[2:].replace("-", "_") for option in options if option.startswith("--")}
 
 
 def faults_of_options(page, man, own, others=frozenset()):

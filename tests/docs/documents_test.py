@@ -115,7 +115,7 @@ class TheChecks(unittest.TestCase):
         self.assertEqual(documents.faults_of_options("x.1", "\\-\\-gone", set(), {"--gone"}), [])
 
     def test_a_mount_option_that_is_not_described_is_found(self):
-        names = documents.mount_options_of_help("Mount options (-o):\n  a_b=SIZE  text\n  cd  text\n             more\n\nNo:\n  ef  x\n")
+        names = documents.mount_options_of_help("Options:\n  -h,--help  x\n  -f,--foreground  x\n  --a-b SIZE  x\n  --cd  x\n")
         self.assertEqual(names, {"a_b", "cd"})
         self.assertEqual(documents.faults_of_mount_options("x.1", ".BR a_b=\\fISIZE\\fR ,", names), ["x.1: -o cd is missing"])
 
