@@ -141,8 +141,11 @@ Result<View> ReadView(ByteReader& reader) {
   for (uint32_t i = 0; i < directory_count && reader.ok(); ++i) view.directories.push_back(ReadText(reader));
   const uint32_t file_count = ReadCount(reader, kFileFixedBytes);
   if (!reader.ok()) return Corrupt("broken view");
+  size_t extents = 0;
   for (uint32_t i = 0; i < file_count; ++i) {
     ENTROFS_ASSIGN_OR_RETURN(ViewFile file, ReadViewFile(reader));
+    extents += file.extents.size();
+    if (extents > kMaxViewExtents) return Corrupt("view of too many extents");
     view.files.push_back(std::move(file));
   }
   return view;
@@ -229,8 +232,6 @@ bool IsViewName(const std::string& name) {
   });
 }
 
-size_t FloatBytes(FloatType type) { return type == FloatType::kF32 ? 4 : 2; }
-
 size_t BlockBytes(BlockType type) {
   switch (type) {
     case BlockType::kQ4_0:
@@ -267,6 +268,7 @@ void WriteViews(ByteWriter& writer, const Index& index) {
 
 Status ReadViews(ByteReader& reader, Index& index) {
   const uint32_t derived_count = ReadCount(reader, kDerivedFixedBytes);
+  if (derived_count > kMaxDerivedExtents) return Corrupt("too many derived extents");
   index.derived.reserve(derived_count);
   for (uint32_t i = 0; i < derived_count; ++i) {
     ENTROFS_ASSIGN_OR_RETURN(DerivedExtent derived, ReadDerived(reader));

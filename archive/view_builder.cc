@@ -35,6 +35,9 @@ Result<uint32_t> ViewBuilder::AddDerived(const DerivedExtent& derived) {
     same.name = derived_[known->second].name;
     if (same == derived_[known->second]) return kDerivedHandle + known->second;
   }
+  if (derived_.size() == kMaxDerivedExtents) {
+    return Error{ErrorCode::kUnsupported, Printable(derived.name) + ": more derived extents than an archive can have"};
+  }
   const auto number = static_cast<uint32_t>(derived_.size());
   derived_.push_back(derived);
   derived_by_size_.emplace(derived.plain_bytes, number);
@@ -56,11 +59,16 @@ Status ViewBuilder::Begin(const std::string& name) {
   }
   current_ = View{.name = name, .directories = {}, .files = {}};
   paths_ = PathSet();
+  current_extents_ = 0;
   return OkStatus();
 }
 
 Status ViewBuilder::AddFile(ViewFile file) {
   file.size_bytes = 0;
+  current_extents_ += file.extents.size();
+  if (current_extents_ > kMaxViewExtents) {
+    return Error{ErrorCode::kUnsupported, file.path + ": more extents than a view can have"};
+  }
   for (uint32_t handle : file.extents) {
     ENTROFS_ASSIGN_OR_RETURN(uint64_t bytes, SizeOf(handle));
     if (bytes > kMaxFileBytes - file.size_bytes) {

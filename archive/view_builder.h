@@ -48,6 +48,7 @@ class ViewBuilder {
   std::multimap<uint64_t, uint32_t> derived_by_size_;
   std::vector<View> views_;
   View current_;
+  size_t current_extents_ = 0;
   PathSet paths_;
 };
 

@@ -17,6 +17,10 @@ inline constexpr uint64_t kMaxLiteralBytes = 4096;
 inline constexpr uint64_t kMaxRowPaddingBytes = 7;
 inline constexpr size_t kMaxViewNameBytes = 64;
 inline constexpr size_t kMaxViews = 64;
+// Of an archive, and in the files of a view: records are short and take more memory than index, so their number is
+// bounded. A model of 1 TB has some hundred thousand tensors.
+inline constexpr size_t kMaxDerivedExtents = 1 << 22;
+inline constexpr size_t kMaxViewExtents = 1 << 22;
 
 // Values are those of the archive; never renumber.
 enum class CodeForm : uint8_t {
@@ -102,7 +106,7 @@ struct View {
 // 1 to kMaxViewNameBytes of a-z, 0-9 and '-'.
 bool IsViewName(const std::string& name);
 
-size_t FloatBytes(FloatType type);
+inline size_t FloatBytes(FloatType type) { return type == FloatType::kF32 ? 4 : 2; }
 // Bytes of a block of 32 codes.
 size_t BlockBytes(BlockType type);
 inline constexpr uint64_t kBlockCodes = 32;

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <memory>
 #include <new>
+#include <system_error>
 
 namespace entrofs {
 namespace {
@@ -49,7 +50,13 @@ struct Loop {
 }  // namespace
 
 ThreadPool::ThreadPool(size_t thread_count) {
-  for (size_t i = 0; i < std::max<size_t>(thread_count, 1); ++i) threads_.emplace_back([this] { Work(); });
+  try {
+    for (size_t i = 0; i < std::max<size_t>(thread_count, 1); ++i) threads_.emplace_back([this] { Work(); });
+  } catch (const std::system_error& error) {
+    // Fewer do the same work.
+    if (!threads_.empty()) return;
+    throw std::system_error(error.code(), "cannot start a thread (limits: ulimit -u, TasksMax= of a service)");
+  }
 }
 
 ThreadPool::~ThreadPool() {

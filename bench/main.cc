@@ -1,5 +1,9 @@
 #include <iostream>
 
+#include "base/process_setup.h"
 #include "bench/cli.h"
 
-int main(int argc, char** argv) { return entrofs::bench::RunBench({argv + 1, argv + argc}, std::cout, std::cerr); }
+int main(int argc, char** argv) {
+  entrofs::SetUpProcess();
+  return entrofs::bench::RunBench({argv + 1, argv + argc}, std::cout, std::cerr);
+}

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "base/process_setup.h"
 #include "base/units.h"
 #include "bench/sample_checkpoint.h"
 
@@ -47,4 +48,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace entrofs::bench
 
-int main(int argc, char** argv) { return entrofs::bench::Main(argc, argv); }
+int main(int argc, char** argv) {
+  entrofs::SetUpProcess();
+  return entrofs::bench::Main(argc, argv);
+}

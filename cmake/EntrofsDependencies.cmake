@@ -14,7 +14,9 @@ check_cxx_source_compiles("#include <xxh_x86dispatch.h>
 unset(CMAKE_REQUIRED_LIBRARIES)
 if(NOT ENTROFS_CODEC_ONLY)
   pkg_check_modules(libcrypto REQUIRED IMPORTED_TARGET libcrypto>=3.0)  # libssl-dev
-  pkg_check_modules(fuse3 REQUIRED IMPORTED_TARGET fuse3>=3.12)   # libfuse3-dev
+  pkg_check_modules(fuse3 REQUIRED IMPORTED_TARGET fuse3>=3.10)   # libfuse3-dev
+  # 3.14.0 -> 314, for fs/fuse_api.h.
+  string(REGEX REPLACE "^([0-9]+)\\.([0-9]+).*" "\\1\\2" ENTROFS_FUSE_VERSION "${fuse3_VERSION}")
   pkg_check_modules(systemd REQUIRED IMPORTED_TARGET libsystemd)  # libsystemd-dev
   find_package(spdlog REQUIRED)                                   # libspdlog-dev
   find_package(nlohmann_json REQUIRED)                            # nlohmann-json3-dev

@@ -44,7 +44,7 @@ std::unique_ptr<PageFiller> ArchiveTree::MakeFiller() const {
   const auto node = [&files](uint64_t inode) { return files.tree().Find(inode); };
   PageFiller::Mount mount;
   mount.path_of = [this, node](uint64_t inode) {
-    return folder_ + "/" + archive_.files.index().files[node(inode)->file].path;
+    return folder_ + "/" + archive_.files.files()[node(inode)->file].path;
   };
   mount.segment_at = [&files](uint64_t inode, uint64_t offset) { return files.SegmentAt(inode, offset); };
   mount.size_of = [node](uint64_t inode) { return node(inode)->size_bytes; };
@@ -89,7 +89,7 @@ std::optional<struct stat> ArchiveTree::Attributes(InodeNumber inode) const {
 struct statvfs ArchiveTree::Totals() const {
   struct statvfs info = {};
   info.f_bsize = info.f_frsize = kBlockBytes;
-  for (const archive::VirtualFile& file : archive_.files.index().files) {
+  for (const view::File& file : archive_.files.files()) {
     info.f_blocks += (file.size_bytes + kBlockBytes - 1) / kBlockBytes;
   }
   info.f_files = Listing().size();

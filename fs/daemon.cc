@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/process_setup.h"
 
 namespace entrofs::fs {
 namespace {
@@ -44,6 +45,7 @@ Result<Daemon> Daemon::Fork() {
   if (child < 0) return SystemError("cannot start a process", errno);
   if (child == 0) {
     ::close(ends[0]);
+    CloseInheritedDescriptors();
     return Daemon(false, ends[1]);
   }
   ::close(ends[1]);

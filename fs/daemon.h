@@ -10,7 +10,8 @@ namespace entrofs::fs {
 // user types next finds the service up, and errors on the way are the command's errors.
 class Daemon {
  public:
-  // Forks. In the parent: waits for the child and returns its outcome, is_parent() true. In the child: returns at once.
+  // Forks. In the parent: waits for the child and returns its outcome, is_parent() true. In the child: returns at once,
+  // without the descriptors and locks that the program inherited.
   // Call before any thread is started.
   static Result<Daemon> Fork();
 

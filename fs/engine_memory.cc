@@ -24,7 +24,7 @@ class MemoryTree : public ArchiveTree {
       : ArchiveTree(archive, "memory", archive.options.mount_point), memory_(memory) {}
 
   void Begin(const Connection& connection) override {
-    decoded_.emplace(archive().files.index().files.size(), MakeActions(connection.fd), DecodedFiles::Options());
+    decoded_.emplace(archive().files.files().size(), MakeActions(connection.fd), DecodedFiles::Options());
   }
   void End() override { decoded_.reset(); }  // answers those who wait
 
@@ -54,7 +54,7 @@ class MemoryTree : public ArchiveTree {
   DecodedFiles::Actions MakeActions(int session_fd) const {
     VirtualFs& files = archive().files;
     DecodedFiles::Actions actions;
-    actions.size_of = [&files](size_t file) { return files.index().files[file].size_bytes; };
+    actions.size_of = [&files](size_t file) { return files.files()[file].size_bytes; };
     actions.decode = [&files](size_t file, MutableByteSpan plain, const DecodedFiles::GoesOn& goes_on) {
       return files.DecodeFile(file, plain, goes_on);
     };

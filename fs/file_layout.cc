@@ -5,31 +5,29 @@
 namespace entrofs::fs {
 namespace {
 
-// Whether the same stored bytes give the same plain bytes. A forged index may claim otherwise for one place.
-bool SameContent(const archive::Extent& a, const archive::Extent& b) {
-  return a.plain_bytes == b.plain_bytes && a.segment_bytes == b.segment_bytes && a.layout == b.layout &&
-         a.planes == b.planes;
+// Whether extents of one number give the same bytes. A forged index may claim otherwise of one place in the archive.
+bool SameContent(const view::ViewExtent& a, const view::ViewExtent& b) {
+  if (a.plain_bytes != b.plain_bytes || a.segment_bytes != b.segment_bytes) return false;
+  if (a.stored == nullptr || b.stored == nullptr) return a.derived == b.derived;
+  return a.stored->layout == b.stored->layout && a.stored->planes == b.stored->planes;
 }
 
 }  // namespace
 
-cache::SegmentId SegmentNumbering::FirstId(const archive::Extent& extent) {
-  auto [begin, end] = by_place_.equal_range(extent.index_archive_offset);
+cache::SegmentId SegmentNumbering::FirstId(const view::ViewExtent& extent) {
+  auto [begin, end] = by_number_.equal_range(extent.number);
   for (auto known = begin; known != end; ++known) {
     if (SameContent(*known->second.extent, extent)) return known->second.first;
   }
-  cache::SegmentId first = next_;
+  const cache::SegmentId first = next_;
   next_ += extent.segment_count();
-  by_place_.emplace(extent.index_archive_offset, Known{&extent, first});
+  by_number_.emplace(extent.number, Known{&extent, first});
   return first;
 }
 
-FileLayout::FileLayout(const archive::VirtualFile& file, SegmentNumbering& numbering) {
-  uint64_t offset = 0;
-  for (const archive::Extent& extent : file.extents) {
-    if (extent.plain_bytes == 0) continue;
-    places_.push_back(Place{&extent, offset, segment_count_, numbering.FirstId(extent)});
-    offset += extent.plain_bytes;
+FileLayout::FileLayout(const view::File& file, SegmentNumbering& numbering) {
+  for (const view::ViewExtent& extent : file.extents) {
+    places_.push_back(Place{&extent, extent.file_offset_bytes, segment_count_, numbering.FirstId(extent)});
     segment_count_ += extent.segment_count();
   }
 }
@@ -60,14 +58,14 @@ Piece FileLayout::WholeSegment(uint64_t ordinal) const {
 }
 
 Piece FileLayout::MakePiece(const Place& place, uint64_t segment) {
-  const archive::Extent& extent = *place.extent;
+  const view::ViewExtent& extent = *place.extent;
   Piece piece;
   piece.extent = &extent;
   piece.segment = segment;
   piece.ordinal = place.first_ordinal + segment;
   piece.id = place.first_id + segment;
-  piece.segment_bytes = std::min<uint64_t>(extent.segment_bytes, extent.plain_bytes - segment * extent.segment_bytes);
-  piece.file_offset = place.offset + segment * extent.segment_bytes;
+  piece.segment_bytes = extent.SegmentBytes(segment);
+  piece.file_offset = place.offset + segment * uint64_t{extent.segment_bytes};
   piece.size = piece.segment_bytes;
   return piece;
 }

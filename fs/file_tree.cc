@@ -19,11 +19,11 @@ Error Conflict(std::string_view path) {
 
 }  // namespace
 
-Result<FileTree> FileTree::Build(const archive::Index& index) {
+Result<FileTree> FileTree::Build(std::span<const view::File> files, std::span<const std::string> directories) {
   FileTree tree;
   tree.nodes_.emplace_back();
-  for (size_t i = 0; i < index.files.size(); ++i) {
-    const archive::VirtualFile& file = index.files[i];
+  for (size_t i = 0; i < files.size(); ++i) {
+    const view::File& file = files[i];
     auto [folder, name] = SplitPath(file.path);
     ENTROFS_ASSIGN_OR_RETURN(InodeNumber parent, tree.AddFolders(folder, file.mtime_ns));
     if (tree.FindChild(parent, name) != nullptr) return Conflict(file.path);
@@ -32,8 +32,9 @@ Result<FileTree> FileTree::Build(const archive::Index& index) {
     node.mtime_ns = file.mtime_ns;
     node.size_bytes = file.size_bytes;
   }
-  for (const std::string& path : index.directories) {
-    ENTROFS_RETURN_IF_ERROR(tree.AddFolders(path, 0));
+  // Archives keep no times of empty folders: they get the latest of all.
+  for (const std::string& path : directories) {
+    ENTROFS_RETURN_IF_ERROR(tree.AddFolders(path, tree.nodes_[kRootInode - 1].mtime_ns));
   }
   return tree;
 }
@@ -73,7 +74,7 @@ InodeNumber FileTree::AddNode(InodeNumber parent, std::string_view name, size_t 
   node.parent = parent;
   node.file = file;
   Node& folder = nodes_[parent - 1];
-  // The index is sorted by path, so this is nearly always the end.
+  // Files are sorted by path, so this is nearly always the end.
   auto at = std::lower_bound(folder.children.begin(), folder.children.end(), name,
                              [this](InodeNumber child, std::string_view n) { return nodes_[child - 1].name < n; });
   folder.children.insert(at, inode);

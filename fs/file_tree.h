@@ -1,12 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "archive/format.h"
 #include "base/result.h"
+#include "view/view_reader.h"
 
 namespace entrofs::fs {
 
@@ -21,7 +22,7 @@ struct Node {
   std::string name;  // within its folder; empty for the root
   InodeNumber inode = kRootInode;
   InodeNumber parent = kRootInode;
-  size_t file = kNoFile;  // place in Index::files; kNoFile for folders
+  size_t file = kNoFile;  // place among the files of the view; kNoFile for folders
   uint32_t mode = 0555;   // permission bits
   int64_t mtime_ns = 0;   // of a folder: the latest of what it holds
   uint64_t size_bytes = 0;
@@ -31,11 +32,11 @@ struct Node {
   bool is_folder() const { return file == kNoFile; }
 };
 
-// The folders and files an archive's index stands for; folders are implied by paths. Immutable, so thread-safe.
+// The folders and files of a view; folders are implied by paths. Immutable, so thread-safe.
 class FileTree {
  public:
   // kCorrupt when a path is both a file and a folder, or is there twice.
-  static Result<FileTree> Build(const archive::Index& index);
+  static Result<FileTree> Build(std::span<const view::File> files, std::span<const std::string> directories);
 
   // Null when there is no such inode.
   const Node* Find(InodeNumber inode) const;

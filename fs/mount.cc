@@ -98,6 +98,7 @@ Status Serve(std::unique_ptr<archive::ArchiveReader> reader, const MountOptions&
                            VirtualFs::Create(std::move(reader), {.cache_bytes = options.cache_bytes,
                                                                  .cache_policy = options.cache_policy,
                                                                  .threads = options.threads,
+                                                                 .view = options.view,
                                                                  .drop_archive_pages = options.drop_archive_pages}));
   const std::unique_ptr<MemoryWatch> memory = WatchMemory(*files, options);
   blocked.reset();
@@ -126,10 +127,18 @@ Status Mount(const MountOptions& requested) {
   }
   ENTROFS_ASSIGN_OR_RETURN(Daemon daemon, Daemon::Fork());
   if (daemon.is_parent()) return OkStatus();
-  Status served = Serve(std::move(reader), options, resident, [&] {
-    LogToSyslog();
-    daemon.Ready();
-  });
+  // The parent tells of exceptions, too.
+  const auto serve = [&]() -> Status {
+    try {
+      return Serve(std::move(reader), options, resident, [&] {
+        LogToSyslog();
+        daemon.Ready();
+      });
+    } catch (const std::exception& e) {
+      return Error{ErrorCode::kIo, e.what()};
+    }
+  };
+  Status served = serve();
   if (!served.ok()) daemon.Failed(served.error());
   return served;
 }

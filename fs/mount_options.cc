@@ -55,6 +55,11 @@ Status SetEngine(std::string_view value, MountOptions& options) {
   return OkStatus();
 }
 
+Status SetView(std::string_view value, MountOptions& options) {
+  options.view = value;
+  return OkStatus();
+}
+
 Status SetRequireSignature(std::string_view value, MountOptions& options) {
   options.require_signature = value;
   return OkStatus();
@@ -99,6 +104,8 @@ constexpr MountOption kOptions[] = {
     {"allow_other", Takes::kYesOrNo, "",
      "let other users read, too; needs user_allow_other in /etc/fuse.conf unless you are root (root: yes)",
      SetYesOrNo<&MountOptions::allow_other>},
+    {"view", Takes::kValue, "NAME",
+     "which of the archive's views to show; entro-pack inspect lists them (the archive's default)", SetView},
     {"require_signature", Takes::kValue, "PUBLIC_KEY",
      "serve FILE only if FILE.sig was signed with the private half of this key (see entro-pack sign)",
      SetRequireSignature},

@@ -59,6 +59,8 @@ struct MountOptions {
   uint32_t max_read_bytes = 1 << 20;
   // The public key (PEM) that the archive's signature must have been made with; empty: none is asked for.
   std::string require_signature;
+  // The view of the archive to show; empty: its default one.
+  std::string view;
   // Whether a crash may leave a core dump, which would hold decoded weights.
   bool core_dumps = false;
   // Further options for the kernel ("noexec"), already checked.

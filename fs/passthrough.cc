@@ -88,10 +88,12 @@ Status MountWithPassthrough(fuse_session* session, const FuseMount& mount) {
     return SystemError(mount.folder + ": cannot mount", errno);
   }
   is_greeted = false;
-  const fuse_custom_io io = {
-      .writev = WriteReply, .read = ReadRequest, .splice_receive = nullptr, .splice_send = nullptr};
-  if (fuse_session_custom_io(session, &io, device.get()) != 0) {
+  fuse_custom_io io = {};  // later versions have more members
+  io.writev = WriteReply;
+  io.read = ReadRequest;
+  if (const int error = fuse_session_custom_io(session, &io, device.get()); error != 0) {
     ::umount2(mount.folder.c_str(), MNT_DETACH);
+    if (error == -ENOSYS) return Error{ErrorCode::kUnsupported, "this program's libfuse is too old (3.14 is needed)"};
     return Error{ErrorCode::kNoMemory, "out of memory"};
   }
   (void)device.release();  // the session's from now on

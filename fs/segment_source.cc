@@ -5,8 +5,9 @@
 
 namespace entrofs::fs {
 
-SegmentSource::SegmentSource(std::unique_ptr<archive::ArchiveReader> reader, bool drop_behind, Counters& counters)
-    : reader_(std::move(reader)), counters_(counters) {
+SegmentSource::SegmentSource(std::unique_ptr<archive::ArchiveReader> reader, std::unique_ptr<view::ViewReader> view,
+                             bool drop_behind, Counters& counters)
+    : reader_(std::move(reader)), view_(std::move(view)), counters_(counters) {
   if (!drop_behind) return;
   drop_behind_ = std::make_unique<DropBehind>(
       [this](uint64_t archive_offset, uint64_t length) { reader_->file().DropCached(archive_offset, length); });
@@ -15,7 +16,7 @@ SegmentSource::SegmentSource(std::unique_ptr<archive::ArchiveReader> reader, boo
 Status SegmentSource::Decode(const Piece& piece, MutableByteSpan plain) {
   auto begin = std::chrono::steady_clock::now();
   std::unique_ptr<Scratch> scratch = TakeScratch();
-  Status status = reader_->ReadSegment(*piece.extent, piece.segment, *scratch, plain);
+  Status status = view_->ReadSegment(*piece.extent, piece.segment, *scratch, plain);
   PutScratch(std::move(scratch));
   std::chrono::nanoseconds elapsed = std::chrono::steady_clock::now() - begin;
   counters_.Add(Counter::kDecodeNanoseconds, static_cast<uint64_t>(elapsed.count()));
@@ -30,8 +31,10 @@ Status SegmentSource::Decode(const Piece& piece, MutableByteSpan plain) {
 }
 
 void SegmentSource::NoteRead(const Piece& piece) {
-  Result<archive::ArchiveReader::StoredRange> place = reader_->FindSegment(*piece.extent, piece.segment);
-  if (place) drop_behind_->OnRead(place->archive_offset, place->stored_bytes);
+  view_->VisitStored(*piece.extent, piece.segment, [this](const archive::Extent& extent, uint64_t segment) {
+    Result<archive::ArchiveReader::StoredRange> place = reader_->FindSegment(extent, segment);
+    if (place) drop_behind_->OnRead(place->archive_offset, place->stored_bytes);
+  });
 }
 
 std::unique_ptr<SegmentSource::Scratch> SegmentSource::TakeScratch() {

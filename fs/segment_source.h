@@ -10,6 +10,7 @@
 #include "fs/drop_behind.h"
 #include "fs/file_layout.h"
 #include "fs/stats.h"
+#include "view/view_reader.h"
 
 namespace entrofs::fs {
 
@@ -17,21 +18,24 @@ namespace entrofs::fs {
 class SegmentSource {
  public:
   // `counters` must outlive this. `drop_behind`: take what was read out of the page cache.
-  SegmentSource(std::unique_ptr<archive::ArchiveReader> reader, bool drop_behind, Counters& counters);
+  // `view` is one of `reader`.
+  SegmentSource(std::unique_ptr<archive::ArchiveReader> reader, std::unique_ptr<view::ViewReader> view,
+                bool drop_behind, Counters& counters);
 
-  const archive::ArchiveReader& reader() const { return *reader_; }
+  const view::ViewReader& view() const { return *view_; }
 
   // Decodes the whole segment of `piece` into `plain`, of piece.segment_bytes. Blocks on I/O and may throw
   // std::bad_alloc. Errors name tensor and segment.
   Status Decode(const Piece& piece, MutableByteSpan plain);
 
  private:
-  using Scratch = archive::ArchiveReader::ReadScratch;
+  using Scratch = view::ViewReader::Scratch;
   void NoteRead(const Piece& piece);
   std::unique_ptr<Scratch> TakeScratch();
   void PutScratch(std::unique_ptr<Scratch> scratch);
 
   const std::unique_ptr<archive::ArchiveReader> reader_;
+  const std::unique_ptr<view::ViewReader> view_;
   std::unique_ptr<DropBehind> drop_behind_;  // null: the archive's pages are the kernel's business
   Counters& counters_;
   std::mutex mutex_;

@@ -59,12 +59,14 @@ void ReadReply::Append(ByteSpan bytes) {
 
 Result<std::unique_ptr<VirtualFs>> VirtualFs::Create(std::unique_ptr<archive::ArchiveReader> reader,
                                                      const Options& options) {
-  ENTROFS_ASSIGN_OR_RETURN(FileTree tree, FileTree::Build(reader->index()));
-  return std::unique_ptr<VirtualFs>(new VirtualFs(std::move(reader), std::move(tree), options));
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<view::ViewReader> view, view::ViewReader::Open(*reader, options.view));
+  ENTROFS_ASSIGN_OR_RETURN(FileTree tree, FileTree::Build(view->files(), view->directories()));
+  return std::unique_ptr<VirtualFs>(new VirtualFs(std::move(reader), std::move(view), std::move(tree), options));
 }
 
-VirtualFs::VirtualFs(std::unique_ptr<archive::ArchiveReader> reader, FileTree tree, const Options& options)
-    : source_(std::move(reader), options.drop_archive_pages, counters_),
+VirtualFs::VirtualFs(std::unique_ptr<archive::ArchiveReader> reader, std::unique_ptr<view::ViewReader> view,
+                     FileTree tree, const Options& options)
+    : source_(std::move(reader), std::move(view), options.drop_archive_pages, counters_),
       tree_(std::move(tree)),
       reply_buffers_(std::make_shared<cache::BufferPool>(kIdleReplyBytes)),
       cache_(options.cache_bytes, MakePolicy(options.cache_policy)),
@@ -73,8 +75,8 @@ VirtualFs::VirtualFs(std::unique_ptr<archive::ArchiveReader> reader, FileTree tr
       prefetcher_({[this](const Prefetcher::Target& target) { Prefetch(target); },
                    [this](size_t file, Range segments) { Release(file, segments); }}) {
   SegmentNumbering numbering;
-  layouts_.reserve(index().files.size());
-  for (const archive::VirtualFile& file : index().files) layouts_.emplace_back(file, numbering);
+  layouts_.reserve(files().size());
+  for (const view::File& file : files()) layouts_.emplace_back(file, numbering);
   if (threads_ > 1) pool_ = std::make_unique<ThreadPool>(threads_ - 1);
 }
 
@@ -93,7 +95,7 @@ Result<ReadReply> VirtualFs::Read(InodeNumber inode, uint64_t offset, size_t len
   Result<ReadReply> reply = ReadPieces(pieces, available);
   if (!reply) {
     counters_.Add(Counter::kReadErrors);
-    return std::move(reply.error()).WithContext(index().files[node->file].path);
+    return std::move(reply.error()).WithContext(files()[node->file].path);
   }
   counters_.Add(Counter::kReadBytes, available);
   return reply;
@@ -202,7 +204,7 @@ Status VirtualFs::DecodeFile(size_t file, MutableByteSpan plain, const GoesOn& g
   } else {
     for (uint64_t run = 0; run < runs; ++run) decode(run);
   }
-  if (!first_error) return std::move(first_error.error()).WithContext(index().files[file].path);
+  if (!first_error) return std::move(first_error.error()).WithContext(files()[file].path);
   return OkStatus();
 }
 

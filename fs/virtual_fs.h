@@ -49,23 +49,25 @@ class VirtualFs {
     CachePolicyKind cache_policy = CachePolicyKind::kLru;
     // Threads that decode for one request when no other requests keep them busy, the caller included.
     size_t threads = 1;
+    std::string view = {};  // its name; empty: the archive's default one
     // Take the archive's pages out of the page cache once they are decoded.
     bool drop_archive_pages = true;
   };
-  // Starts threads. kCorrupt when the archive's paths contradict each other.
+  // Starts threads. kCorrupt when the archive's paths contradict each other, kInvalidArgument when it has no
+  // such view.
   static Result<std::unique_ptr<VirtualFs>> Create(std::unique_ptr<archive::ArchiveReader> reader,
                                                    const Options& options);
   ~VirtualFs();
 
   const FileTree& tree() const { return tree_; }
-  const archive::Index& index() const { return source_.reader().index(); }
+  const std::vector<view::File>& files() const { return source_.view().files(); }
 
   // The bytes [offset, offset + length) of a file, cut at its end and never short otherwise. kInvalidArgument when
   // `inode` is not a file. Other errors begin with the virtual file's path and fail the whole read. Blocks.
   // `reads_ahead`: the kernel asks for far more than its readers do, so we need not decode ahead of them.
   Result<ReadReply> Read(InodeNumber inode, uint64_t offset, size_t length, bool reads_ahead = false);
 
-  // Decodes a whole file (by its place in Index::files) into `plain`, of its size, on all threads, which call
+  // Decodes a whole file (by its place in files()) into `plain`, of its size, on all threads, which call
   // `goes_on` for every few segments they have decoded. When it fails, so does this. Other errors as those of Read.
   using GoesOn = std::function<Status(uint64_t decoded_bytes)>;
   Status DecodeFile(size_t file, MutableByteSpan plain, const GoesOn& goes_on);
@@ -85,7 +87,8 @@ class VirtualFs {
     Status status;
   };
 
-  VirtualFs(std::unique_ptr<archive::ArchiveReader> reader, FileTree tree, const Options& options);
+  VirtualFs(std::unique_ptr<archive::ArchiveReader> reader, std::unique_ptr<view::ViewReader> view, FileTree tree,
+            const Options& options);
   Result<ReadReply> ReadPieces(const std::vector<Piece>& pieces, size_t length);
   void FetchAll(const std::vector<Piece>& pieces, uint8_t* buffer, std::vector<PieceResult>& results);
   PieceResult Fetch(const Piece& piece, MutableByteSpan space);
@@ -99,7 +102,7 @@ class VirtualFs {
   Counters counters_;
   SegmentSource source_;
   const FileTree tree_;
-  std::vector<FileLayout> layouts_;  // as Index::files
+  std::vector<FileLayout> layouts_;  // as files()
   const std::shared_ptr<cache::BufferPool> reply_buffers_;
   cache::SegmentCache cache_;
   const bool releases_passed_;  // the next sweep is the kernel's business

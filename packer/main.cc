@@ -1,3 +1,7 @@
+#include "base/process_setup.h"
 #include "packer/cli/cli.h"
 
-int main(int argc, char** argv) { return entrofs::packer::cli::RunProgram(argc, argv); }
+int main(int argc, char** argv) {
+  entrofs::SetUpProcess();
+  return entrofs::packer::cli::RunProgram(argc, argv);
+}

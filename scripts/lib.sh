@@ -4,6 +4,19 @@ root_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 say() { printf '== %s\n' "$*" >&2; }
 
+# copy_sources DIR: what git knows of this tree, as it lies here; all but build folders where there is no git.
+copy_sources() {
+  local dir=$1
+  (
+    cd "$root_dir"
+    if git rev-parse --git-dir >/dev/null 2>&1; then
+      git ls-files -z | xargs -0 cp -p --parents -t "$dir"
+    else
+      tar -c --exclude=./build . | tar -x -C "$dir"
+    fi
+  )
+}
+
 # build PRESET [CMAKE_ARGUMENT...]: configures and builds it, optionally only the targets in $ENTROFS_TARGETS.
 build() {
   local preset=$1
@@ -16,6 +29,27 @@ build() {
 passed_count=0
 failed_count=0
 skipped_count=0
+skips=()  # "NAME: what it lacks", one for each skipped
+
+# note_skips LOG: notes the tests that GoogleTest's output says were skipped, with their reasons.
+note_skips() {
+  local line
+  while IFS= read -r line; do
+    skips+=("$line")
+  done < <(awk '
+    /: Skipped$/ { collects = 1; reason = ""; next }
+    /^\[  SKIPPED \] .* \([0-9]+ ms\)$/ { print $4 ": " (reason == "" ? "no reason was given" : reason); collects = 0; reason = ""; next }
+    /^\[/ { collects = 0 }
+    collects && NF { reason = reason (reason == "" ? "" : " ") $0 }
+  ' "$1")
+}
+
+# skip NAME REASON: says so and counts it.
+skip() {
+  say "$1 skipped: $2"
+  skips+=("$1: $2")
+  skipped_count=$((skipped_count + 1))
+}
 
 # run_ctest PRESET [CTEST_ARGUMENT...]: runs the preset's tests, adds to the totals, and fails when a test did or when
 # there was none to run. Cases that call GTEST_SKIP count as skipped.
@@ -29,6 +63,7 @@ run_ctest() {
   skipped=$(grep -cE '^ *[0-9]+/[0-9]+ Test +#[0-9]+: .*\*\*\*Skipped ' "$log" || true)
   failed=$(grep -cE '^ *[0-9]+/[0-9]+ Test +#[0-9]+: .*\*\*\*' "$log" || true)
   failed=$((failed - skipped))
+  [ "$skipped" -eq 0 ] || note_skips "$root_dir/build/$preset/Testing/Temporary/LastTest.log"
   rm -f "$log"
   # A run that broke without any test failing is a failure all the same.
   [ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
@@ -41,7 +76,7 @@ run_ctest() {
 # run_gtest SECONDS COMMAND...: runs one GoogleTest program, all its cases in one process, adds them to the totals, and
 # fails when one does or the time is over.
 run_gtest() {
-  local seconds=$1 log status=0 failed
+  local seconds=$1 log status=0 failed skipped
   shift
   log=$(mktemp)
   timeout "$seconds" "$@" 2>&1 | tee "$log" | { grep -vE '^\[( RUN      |       OK )\]|^\[---' >&2 || true; } ||
@@ -50,7 +85,9 @@ run_gtest() {
   # One line per finished case: "[       OK ] Suite.Name (12 ms)"
   failed=$(grep -cE '^\[  FAILED  \] .* \([0-9]+ ms\)$' "$log" || true)
   passed_count=$((passed_count + $(grep -c '^\[       OK \] ' "$log" || true)))
-  skipped_count=$((skipped_count + $(grep -cE '^\[  SKIPPED \] .* \([0-9]+ ms\)$' "$log" || true)))
+  skipped=$(grep -cE '^\[  SKIPPED \] .* \([0-9]+ ms\)$' "$log" || true)
+  skipped_count=$((skipped_count + skipped))
+  [ "$skipped" -eq 0 ] || note_skips "$log"
   [ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
   failed_count=$((failed_count + failed))
   rm -f "$log"
@@ -78,8 +115,7 @@ test_aarch64() {
   local missing
   missing=$(missing_for_aarch64)
   if [ -n "$missing" ]; then
-    say "aarch64 tests skipped: no ${missing//$'\n'/, no } (scripts/install-deps --cross installs what they need)"
-    skipped_count=$((skipped_count + 1))
+    skip aarch64 "no ${missing//$'\n'/, no } (scripts/install-deps --cross installs what it needs)"
     return 0
   fi
   ENTROFS_TARGETS=codec_test build aarch64 "$@" &&
@@ -89,8 +125,7 @@ test_aarch64() {
 # skip_without COMMAND STEP: true where the command is not there; says so and counts the step as skipped.
 skip_without() {
   ! command -v "$1" >/dev/null || return 1
-  say "$2 skipped: no $1 (scripts/install-deps --checks installs it)"
-  skipped_count=$((skipped_count + 1))
+  skip "$2" "no $1 (scripts/install-deps --checks installs it)"
 }
 
 # run_programs PRESET PROGRAM...: GoogleTest programs of a build, each in one process.
@@ -152,6 +187,34 @@ test_tidy() {
   fi
 }
 
+# What is built and run in a root of Debian 13, whose compiler and libraries are younger: everything compiles that users
+# install, and each folder has a test.
+debian13_tests=(base_test cache_test archive_test golden_test fs_test entro_pack_test)
+debian13_mount_tests='SystemTest.*:ReadingTest.*:CarelessTest.*'
+
+test_debian13() {
+  local status=0 program build_dir=/entrofs/build/debian13 enter=("$root_dir/scripts/in-root" trixie)
+  "${enter[@]}" sh -ec '
+    { command -v ccache >/dev/null || { apt-get update && apt-get install -y --no-install-recommends ccache; } &&
+      scripts/install-deps; } || exit 77
+    dir=$1
+    jobs=$2
+    shift 2
+    cmake -G Ninja -B "$dir" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DENTROFS_BUILD_BENCH=OFF "$@"
+    cmake --build "$dir" -j "$jobs" --target entro-pack entrofs mount_test '"${debian13_tests[*]}"'
+  ' sh "$build_dir" "$(nproc)" "$@" >&2 || status=$?
+  if [ "$status" -eq 77 ]; then
+    skip debian13 "no root of it could be made, or its packages are not to be had: see above"
+    return 0
+  fi
+  [ "$status" -eq 0 ] || return 1
+  for program in "${debian13_tests[@]}"; do
+    run_gtest 900 "${enter[@]}" "$build_dir/bin/$program" || status=1
+  done
+  run_gtest 900 "${enter[@]}" "$build_dir/bin/mount_test" --gtest_filter="$debian13_mount_tests" || status=1
+  return "$status"
+}
+
 # The tests that coverage is measured by; nothing of packer is built for them.
 coverage_tests=(
   base_test codec_test cache_test archive_test archive_syscall_test archive_allocation_test golden_test fs_test
@@ -176,8 +239,9 @@ test_coverage() {
   return "$tests_failed"
 }
 
-# The last line is the plain count; what was skipped has its own line before it.
+# The last line is the plain count; what was skipped, and why, has its own lines before it.
 print_totals() {
-  [ "$skipped_count" -eq 0 ] || say "$skipped_count skipped: what they lack is in their output above"
+  [ "$skipped_count" -eq 0 ] || say "$skipped_count skipped, for want of what these lines name:"
+  [ ${#skips[@]} -eq 0 ] || printf '  %s\n' "${skips[@]}" >&2
   echo "$passed_count passed, $failed_count failed"
 }

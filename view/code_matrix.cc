@@ -70,18 +70,11 @@ std::vector<InputRange> MatrixInputs(const CodeMatrix& matrix, const ElementRang
 Parameters::Parameters(const CodeMatrix& matrix, std::span<const InputRange> ranges, std::span<const ByteSpan> inputs)
     : matrix_(matrix), ranges_(ranges), inputs_(inputs), scale_columns_(matrix.ScaleColumns()) {}
 
-const uint8_t* Parameters::ScaleAt(const Place& place) const {
-  return inputs_[1].data() + (place.number * archive::FloatBytes(matrix_.scale_type) - ranges_[1].offset_bytes);
-}
-
 const uint8_t* Parameters::MinimumAt(const Place& place) const {
   return inputs_[2].data() + (place.number * archive::FloatBytes(matrix_.scale_type) - ranges_[2].offset_bytes);
 }
 
-uint32_t Parameters::ScaleBits(const Place& place) const { return WidenToF32(matrix_.scale_type, ScaleAt(place)); }
-
-int32_t Parameters::ZeroAt(const Place& place) const {
-  if (matrix_.zero_form == ZeroForm::kConstant) return matrix_.zero;
+int32_t Parameters::StoredZeroAt(const Place& place) const {
   const uint8_t* zeros = inputs_[2].data();
   const uint64_t begin = ranges_[2].offset_bytes;
   if (matrix_.zero_form == ZeroForm::kBytes) {

@@ -26,6 +26,9 @@ inline uint64_t CodeBytes(const archive::CodeMatrix& matrix, uint64_t column) {
 std::vector<InputRange> MatrixInputs(const archive::CodeMatrix& matrix, const ElementRange& elements,
                                      bool zeros_are_floats);
 
+// The bits of a float32 of the same value.
+uint32_t WidenToF32(archive::FloatType type, const uint8_t* at);
+
 // Scales and zero points by row and column, from the ranges that MatrixInputs says. Requires: `inputs` outlives this.
 class Parameters {
  public:
@@ -46,23 +49,29 @@ class Parameters {
   // The next scale of the same row.
   static Place Next(const Place& place) { return {place.row, place.column + 1, place.number + 1}; }
 
-  // Widened to a float32's bits.
-  uint32_t ScaleBits(const Place& place) const;
+  // Widened to a float32's bits. (This and ZeroAt are called for every few codes.)
+  uint32_t ScaleBits(const Place& place) const {
+    if (matrix_.scale_type == archive::FloatType::kBf16) return uint32_t{LoadLe<uint16_t>(ScaleAt(place))} << 16;
+    return WidenToF32(matrix_.scale_type, ScaleAt(place));
+  }
   // As stored.
-  const uint8_t* ScaleAt(const Place& place) const;
+  const uint8_t* ScaleAt(const Place& place) const {
+    return inputs_[1].data() + (place.number * archive::FloatBytes(matrix_.scale_type) - ranges_[1].offset_bytes);
+  }
   const uint8_t* MinimumAt(const Place& place) const;
-  int32_t ZeroAt(const Place& place) const;
+  int32_t ZeroAt(const Place& place) const {
+    return matrix_.zero_form == archive::ZeroForm::kConstant ? matrix_.zero : StoredZeroAt(place);
+  }
   double ColumnScale(uint64_t column) const;
   bool has_column_scales() const { return matrix_.column_scales != archive::kNoExtent; }
 
  private:
+  int32_t StoredZeroAt(const Place& place) const;
+
   const archive::CodeMatrix& matrix_;
   const std::span<const InputRange> ranges_;
   const std::span<const ByteSpan> inputs_;
   const uint64_t scale_columns_;
 };
-
-// The bits of a float32 of the same value.
-uint32_t WidenToF32(archive::FloatType type, const uint8_t* at);
 
 }  // namespace entrofs::view

@@ -75,7 +75,7 @@ class ViewReader {
 
   // Fills `plain`, of extent.SegmentBytes(segment), with a segment of an extent of files(). Checksums of all stored
   // bytes that are used are verified before this returns. kCorrupt and kIo messages name the stored tensor and segment
-  // that failed. Blocks on I/O.
+  // that failed. Blocks on I/O. May throw std::bad_alloc.
   Status ReadSegment(const ViewExtent& extent, uint64_t segment, Scratch& scratch, MutableByteSpan plain) const;
 
   // The bytes [offset, offset + out.size()) of a file, one of files(), on the calling thread. As ReadSegment; messages

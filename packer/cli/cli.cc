@@ -7,6 +7,7 @@
 
 #include <array>
 #include <iostream>
+#include <system_error>
 #include <thread>
 
 #include "codec/codec.h"
@@ -111,7 +112,13 @@ int RunProgram(int argc, char** argv) {
   for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, number);
   // Every thread inherits this, so only the watcher sees them.
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::thread(WatchSignals, signals).detach();
+  try {
+    std::thread(WatchSignals, signals).detach();
+  } catch (const std::system_error& error) {
+    std::cerr << "entro-pack: cannot start a thread (limits: ulimit -u, TasksMax= of a service): "
+              << error.code().message() << "\n";
+    return kFailed;
+  }
   return RunCli({argv + 1, argv + argc}, {std::cout, std::cerr, ::isatty(STDERR_FILENO) == 1});
 }
 

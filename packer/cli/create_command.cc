@@ -4,11 +4,15 @@
 #include "base/thread_pool.h"
 #include "base/units.h"
 #include "packer/cli/command.h"
+#include "packer/cli/view_choice.h"
 #include "packer/pack/pack.h"
 #include "packer/quantize/fitted_tree.h"
+#include "packer/quantize/quantized_files.h"
+#include "packer/quantize/selection/eligibility.h"
 #include "packer/report/summary.h"
 #include "packer/report/text_table.h"
 #include "packer/source/checkpoint.h"
+#include "packer/source/file_names.h"
 
 namespace entrofs::packer::cli {
 namespace {
@@ -17,7 +21,8 @@ struct CreateOptions {
   std::string source;
   std::string output;
   std::string quant = "none";
-  std::string form = "compressed-tensors";
+  std::string view = "auto";
+  std::string form;
   uint32_t group_size = 128;
   bool symmetric = false;
   double bits_per_weight = 0;
@@ -72,9 +77,15 @@ void DescribeQuantization(CLI::App& app, CreateOptions& options) {
                "With --bits-per-weight 1 to 5, or --size: round along a trellis, for 1.25 dB less error at\n"
                "the same size. Packing takes several times as long, decoding 1.2 to 1.3 times");
   app.add_option("--layout", options.form,
-                 "Whose conventions quantized files follow: compressed-tensors (transformers, vLLM), mlx, or\n"
-                 "gptq (symmetric schemes only)")
+                 "Make packed files in this form: compressed-tensors (transformers, vLLM), mlx, or gptq (symmetric\n"
+                 "schemes only)")
       ->check(CLI::IsMember({"compressed-tensors", "mlx", "gptq"}));
+  app.add_option("--view", options.view,
+                 "What files of quantized weights the archive shows. source: the checkpoint's own files, with the\n"
+                 "values the codes stand for; they load wherever the checkpoint does. packed: files of codes for\n"
+                 "runtimes that compute on them, and source beside. auto: packed for architectures that are known\n"
+                 "to load it, else source")
+      ->check(CLI::IsMember({"auto", "packed", "source"}));
   app.add_option("--group-size", options.group_size,
                  "Of uint4-group and of --layout mlx: weights that share a scale: 32, 64 or 128")
       ->type_name("N")
@@ -137,12 +148,15 @@ Result<uint32_t> ParseSegmentSize(const std::string& text) {
   return static_cast<uint32_t>(bytes);
 }
 
-// "./models/llama/" and "llama.safetensors" become "llama.entro" here.
+// "./models/llama/", "llama.safetensors" and "models--meta--llama/snapshots/1234" become "llama.entro" here.
 std::string DefaultOutput(const std::string& source) {
   std::error_code code;
-  std::filesystem::path path = std::filesystem::weakly_canonical(source, code);
+  std::filesystem::path path = std::filesystem::absolute(source, code).lexically_normal();
   if (path.filename().empty()) path = path.parent_path();
-  if (!std::filesystem::is_directory(path, code)) path.replace_extension();
+  // Links keep their own names: what a cache's links lead to is named by its hash.
+  if (!std::filesystem::is_directory(path, code)) return path.stem().string() + ".entro";
+  if (std::string repository = source::RepositoryOfSnapshot(path.string()); !repository.empty())
+    return repository + ".entro";
   return path.filename().string() + ".entro";
 }
 
@@ -173,19 +187,48 @@ Status CheckQuantization(const CreateOptions& options) {
   if (!(options.include.empty() && options.exclude.empty())) {
     return Usage("--include and --exclude choose what to quantize: they need --quant, --bits-per-weight or --size");
   }
+  if (options.view != "auto") {
+    return Usage("--view is about quantized weights: it needs --quant, --bits-per-weight or --size");
+  }
+  if (!options.form.empty()) {
+    return Usage("--layout is about quantized weights: it needs --quant, --bits-per-weight or --size");
+  }
   if (!options.calibration.empty()) {
     return Usage("--calibration is about what to quantize: it needs --quant, --bits-per-weight or --size");
   }
   return OkStatus();
 }
 
+// A pattern that no tensor matches is a slip.
+Status CheckPatterns(const source::Checkpoint& checkpoint, const CreateOptions& options) {
+  auto is_used = [&](const std::string& pattern) {
+    for (const source::CheckpointFile& file : checkpoint.files) {
+      if (!file.header) continue;
+      for (const source::TensorInfo& tensor : file.header->tensors) {
+        if (quantize::selection::MatchesPattern(tensor.name, pattern)) return true;
+      }
+    }
+    return false;
+  };
+  for (const std::string& pattern : options.include) {
+    if (!is_used(pattern)) return Usage("--include " + pattern + ": no tensor has such a name");
+  }
+  for (const std::string& pattern : options.exclude) {
+    if (!is_used(pattern)) return Usage("--exclude " + pattern + ": no tensor has such a name");
+  }
+  return OkStatus();
+}
+
 Result<tree::OutputTree> BuildTree(const source::Checkpoint& checkpoint, const CreateOptions& options,
-                                   const pack::PackOptions& pack, ThreadPool& pool) {
+                                   const pack::PackOptions& pack, ThreadPool& pool, std::string& view_note) {
   std::optional<quantize::Scheme> scheme = quantize::ParseScheme(SchemeName(options));
   if (!scheme) return tree::LosslessTree(checkpoint);
   quantize::Options quantization;
   quantization.scheme = *scheme;
-  quantization.runtime = *quantize::ParseRuntime(options.form);
+  ENTROFS_ASSIGN_OR_RETURN(ViewChoice choice, ChooseView(checkpoint, options.view, !options.form.empty()));
+  view_note = choice.why;
+  quantization.packed_view = choice.is_packed;
+  if (!options.form.empty()) quantization.runtime = *quantize::ParseRuntime(options.form);
   quantization.group_size = options.group_size;
   quantization.symmetric = options.symmetric;
   quantization.trellis = options.trellis;
@@ -199,7 +242,14 @@ Result<tree::OutputTree> BuildTree(const source::Checkpoint& checkpoint, const C
   }
   quantization.include = options.include;
   quantization.exclude = options.exclude;
-  return quantize::FittedTree(checkpoint, quantization, pack, pool);
+  ENTROFS_RETURN_IF_ERROR(CheckPatterns(checkpoint, options));
+  ENTROFS_ASSIGN_OR_RETURN(tree::OutputTree tree, quantize::FittedTree(checkpoint, quantization, pack, pool));
+  if (!quantize::HoldsQuantizedTensors(tree)) {
+    return Error{ErrorCode::kUnsupported, options.source +
+                                              ": holds no weights that could be quantized; pack it without loss, or "
+                                              "name tensors with --include"};
+  }
+  return tree;
 }
 
 void PrintResult(const CreateOptions& options, const source::Checkpoint& checkpoint, const tree::OutputTree& tree,
@@ -230,7 +280,8 @@ Status Create(const CreateOptions& options, const Streams& streams) {
   const auto start = std::chrono::steady_clock::now();
   ThreadPool pool(ThreadCount(options.threads));
   ENTROFS_ASSIGN_OR_RETURN(source::Checkpoint checkpoint, source::OpenCheckpoint(options.source));
-  ENTROFS_ASSIGN_OR_RETURN(tree::OutputTree tree, BuildTree(checkpoint, options, pack, pool));
+  std::string view_note;
+  ENTROFS_ASSIGN_OR_RETURN(tree::OutputTree tree, BuildTree(checkpoint, options, pack, pool, view_note));
   PrintWarnings(streams, tree.warnings);
   PrintWarnings(streams, tree.loading_warnings);
   Result<pack::PackResult> result = [&] {
@@ -245,6 +296,7 @@ Status Create(const CreateOptions& options, const Streams& streams) {
     streams.out << json;
   } else {
     PrintResult(options, checkpoint, tree, *result, seconds, streams.out);
+    if (!view_note.empty()) streams.out << "shows: " << view_note << "\n";
   }
   return OkStatus();
 }

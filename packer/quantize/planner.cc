@@ -23,6 +23,8 @@ namespace {
 
 // Of the rates of trellises: what is asked for on the way to a rate.
 constexpr double kSlack = 0.1;
+// Matrices whose largest value is so many times that of most others are left out of a shared rate.
+constexpr float kMostTimesUsual = 1e5f;
 // How far from the bits asked for is worth a warning.
 constexpr double kRateTolerance = 0.005;
 
@@ -209,14 +211,39 @@ struct Planner::State {
   Result<Plan> Make(Precision precision, ThreadPool& pool);
 };
 
+// A rate is shared by one step for all matrices, which a matrix far beyond the others would make useless for them.
+void LeaveThoseBeyondReason(std::vector<Candidate>& candidates, std::vector<std::string>& warnings) {
+  std::vector<float> reaches;
+  auto reach_of = [](const Candidate& candidate) {
+    const arithmetic::ValueRange range = candidate.WholeRange();
+    return std::max(-range.lowest, range.highest);
+  };
+  for (const Candidate& candidate : candidates) {
+    if (candidate.form) reaches.push_back(reach_of(candidate));
+  }
+  if (reaches.empty()) return;
+  std::nth_element(reaches.begin(), reaches.begin() + static_cast<ptrdiff_t>(reaches.size() / 2), reaches.end());
+  const float usual = reaches[reaches.size() / 2];
+  for (Candidate& candidate : candidates) {
+    if (!candidate.form || usual == 0 || reach_of(candidate) / usual <= kMostTimesUsual) continue;
+    std::array<char, 128> text;
+    std::snprintf(text.data(), text.size(), ": its values reach %.3g, those of most others %.3g; left as it is",
+                  static_cast<double>(reach_of(candidate)), static_cast<double>(usual));
+    warnings.push_back(candidate.input->name + text.data());
+    candidate.form = std::nullopt;
+  }
+}
+
 Status Planner::State::Survey(ThreadPool& pool) {
-  const std::vector<bool> selected = selection::SelectTensors(tensors, options.include, options.exclude);
+  const selection::Reach reach = options.packed_view ? selection::Reach::kLinearLayers : selection::Reach::kAllWeights;
+  const std::vector<selection::Decision> decisions =
+      selection::SelectTensors(reach, tensors, options.include, options.exclude);
   for (size_t i = 0; i < tensors.size(); ++i) {
-    if (!selected[i]) continue;
+    if (!decisions[i].is_selected) continue;
     Candidate& candidate = candidates.emplace_back();
     candidate.index = i;
     candidate.input = &tensors[i];
-    candidate.shape = {tensors[i].shape[0], tensors[i].shape[1]};
+    candidate.shape = *selection::MatrixShapeOf(tensors[i].shape);
   }
   if (options.calibration) ENTROFS_RETURN_IF_ERROR(ReadCalibration(*options.calibration, candidates, warnings));
   if (HasOneRange(options.scheme)) {
@@ -238,6 +265,7 @@ Status Planner::State::Survey(ThreadPool& pool) {
       warnings.push_back(candidate.input->name + ": " + problem);
     }
   }
+  if (options.scheme == Scheme::kRate) LeaveThoseBeyondReason(candidates, warnings);
   return OkStatus();
 }
 

@@ -104,6 +104,12 @@ Result<tree::OutputFile> Convert(const source::CheckpointFile& file, const Files
   return tree::UnchangedFile(file);
 }
 
+// Headers are those of packed files, and the shapes of packed matrices are nothing that values are computed from.
+bool IsNeededForValues(const tree::FilePart& part) {
+  const auto* tensor = std::get_if<tree::OutputTensor>(&part);
+  return tensor != nullptr && (tensor->scheme.empty() || tensor->stands_alone);
+}
+
 }  // namespace
 
 std::string FolderOf(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
@@ -149,8 +155,7 @@ Result<tree::OutputTree> SourceTree(const source::Checkpoint& checkpoint, const 
       tree.files.push_back(tree::UnchangedFile(file));
     } else {
       ENTROFS_ASSIGN_OR_RETURN(tree::OutputFile stored, ConvertTensors(file, quantized->second));
-      std::erase_if(stored.parts,
-                    [](const tree::FilePart& part) { return std::holds_alternative<tree::Literal>(part); });
+      std::erase_if(stored.parts, [](const tree::FilePart& part) { return !IsNeededForValues(part); });
       tree.files.push_back(std::move(stored));
     }
     tree.files.back().is_shown = false;
@@ -158,6 +163,16 @@ Result<tree::OutputTree> SourceTree(const source::Checkpoint& checkpoint, const 
   AddSourceView(checkpoint, planned, tree);
   tree.default_view = kSourceView;
   return tree;
+}
+
+bool HoldsQuantizedTensors(const tree::OutputTree& tree) {
+  for (const tree::OutputFile& file : tree.files) {
+    for (const tree::FilePart& part : file.parts) {
+      const auto* tensor = std::get_if<tree::OutputTensor>(&part);
+      if (tensor != nullptr && !tensor->scheme.empty()) return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace entrofs::packer::quantize

@@ -41,4 +41,7 @@ Result<tree::OutputTree> PackedTree(const source::Checkpoint& checkpoint, const 
 // else and shows only the view `source`. kUnsupported, naming the tensor, where values cannot be computed.
 Result<tree::OutputTree> SourceTree(const source::Checkpoint& checkpoint, const PlannedTensors& planned);
 
+// Whether the tree holds a tensor that was quantized.
+bool HoldsQuantizedTensors(const tree::OutputTree& tree);
+
 }  // namespace entrofs::packer::quantize

@@ -79,13 +79,13 @@ Status MakeDirectories(const stdfs::path& root, const stdfs::path& relative) {
   return OkStatus();
 }
 
-Status ExtractFile(const archive::ArchiveReader& reader, const archive::VirtualFile& file, const stdfs::path& folder,
-                   ThreadPool& pool, Progress& progress) {
+Status ExtractFile(const view::ViewReader& view, const view::File& file, const stdfs::path& folder, ThreadPool& pool,
+                   Progress& progress) {
   const stdfs::path path = folder / file.path;
   ENTROFS_RETURN_IF_ERROR(MakeDirectories(folder, stdfs::path(file.path).parent_path()));
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<OutputDescriptor> output, OutputDescriptor::Create(path.string()));
   StreamHash128 hash;
-  ENTROFS_RETURN_IF_ERROR(StreamFile(reader, file, pool, [&](StreamedSegment segment) -> Status {
+  ENTROFS_RETURN_IF_ERROR(StreamFile(view, file, pool, [&](StreamedSegment segment) -> Status {
     if (!segment.bytes) return std::move(segment.bytes.error()).WithContext(file.path);
     progress.Advance(segment.bytes->size());
     hash.Update(*segment.bytes);
@@ -100,17 +100,16 @@ Status ExtractFile(const archive::ArchiveReader& reader, const archive::VirtualF
 
 }  // namespace
 
-Status Extract(const archive::ArchiveReader& reader, const std::string& target, ThreadPool& pool, Progress& progress) {
-  const archive::Index& index = reader.index();
+Status Extract(const view::ViewReader& view, const std::string& target, ThreadPool& pool, Progress& progress) {
   uint64_t total = 0;
-  for (const archive::VirtualFile& file : index.files) total += file.size_bytes;
+  for (const view::File& file : view.files()) total += file.size_bytes;
   progress.Start("extracting", total);
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<TemporaryDirectory> directory, TemporaryDirectory::Create(target));
-  for (const std::string& path : index.directories) {
+  for (const std::string& path : view.directories()) {
     ENTROFS_RETURN_IF_ERROR(MakeDirectories(directory->path(), path));
   }
-  for (const archive::VirtualFile& file : index.files) {
-    ENTROFS_RETURN_IF_ERROR(ExtractFile(reader, file, directory->path(), pool, progress));
+  for (const view::File& file : view.files()) {
+    ENTROFS_RETURN_IF_ERROR(ExtractFile(view, file, directory->path(), pool, progress));
   }
   return directory->Commit();
 }

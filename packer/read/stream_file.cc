@@ -9,18 +9,18 @@ namespace {
 constexpr size_t kBatchBytes = 32 << 20;
 
 struct Slot {
-  const archive::Extent* extent = nullptr;
+  const view::ViewExtent* extent = nullptr;
   uint64_t segment = 0;
   uint64_t offset = 0;
   Buffer plain;
   Status status;
-  archive::ArchiveReader::ReadScratch scratch;
+  view::ViewReader::Scratch scratch;
 };
 
 // Walks the segments of a file's extents.
 class SegmentCursor {
  public:
-  explicit SegmentCursor(const archive::VirtualFile& file) : file_(file) {}
+  explicit SegmentCursor(const view::File& file) : file_(file) {}
 
   // Fills in the place of the next segment; false at the end.
   bool Next(Slot& slot) {
@@ -32,28 +32,27 @@ class SegmentCursor {
     slot.extent = &file_.extents[extent_];
     slot.segment = segment_++;
     slot.offset = offset_;
-    slot.plain.Reserve(archive::ArchiveReader::SegmentBytes(*slot.extent, slot.segment));
+    slot.plain.Reserve(slot.extent->SegmentBytes(slot.segment));
     offset_ += slot.plain.size();
     return true;
   }
 
  private:
-  const archive::VirtualFile& file_;
+  const view::File& file_;
   size_t extent_ = 0;
   uint64_t segment_ = 0;
   uint64_t offset_ = 0;
 };
 
-size_t LargestSegment(const archive::VirtualFile& file) {
+size_t LargestSegment(const view::File& file) {
   size_t largest = codec::kMinSegmentBytes;
-  for (const archive::Extent& extent : file.extents) largest = std::max<size_t>(largest, extent.segment_bytes);
+  for (const view::ViewExtent& extent : file.extents) largest = std::max<size_t>(largest, extent.segment_bytes);
   return largest;
 }
 
 }  // namespace
 
-Status StreamFile(const archive::ArchiveReader& reader, const archive::VirtualFile& file, ThreadPool& pool,
-                  const SegmentSink& sink) {
+Status StreamFile(const view::ViewReader& view, const view::File& file, ThreadPool& pool, const SegmentSink& sink) {
   std::vector<Slot> slots(std::clamp<size_t>(kBatchBytes / LargestSegment(file), 1, 8 * (pool.thread_count() + 1)));
   SegmentCursor cursor(file);
   for (;;) {
@@ -62,7 +61,7 @@ Status StreamFile(const archive::ArchiveReader& reader, const archive::VirtualFi
     if (count == 0) return OkStatus();
     pool.ParallelFor(count, [&](size_t i) {
       Slot& slot = slots[i];
-      slot.status = reader.ReadSegment(*slot.extent, slot.segment, slot.scratch, slot.plain.span());
+      slot.status = view.ReadSegment(*slot.extent, slot.segment, slot.scratch, slot.plain.span());
     });
     for (size_t i = 0; i < count; ++i) {
       Slot& slot = slots[i];

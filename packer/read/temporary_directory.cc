@@ -4,24 +4,38 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <mutex>
-#include <set>
 
 #include "base/file.h"
+#include "base/file_descriptor.h"
 
 namespace entrofs::packer::read {
 namespace {
 
 namespace stdfs = std::filesystem;
 
+// Descriptors held so that a directory can be removed although no other is left: removal opens one at each depth.
+using Spares = std::array<FileDescriptor, 4>;
+
+Result<Spares> TakeSpares() {
+  Spares spares;
+  for (FileDescriptor& spare : spares) {
+    spare.set(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!spare.ok()) return SystemError("cannot open /", errno);
+  }
+  return spares;
+}
+
 struct Registry {
   std::mutex mutex;
   bool ended = false;
-  std::set<std::string> paths;
+  std::map<std::string, Spares> paths;
 };
 Registry& TheRegistry() {
   static Registry registry;
@@ -70,11 +84,12 @@ Result<std::unique_ptr<TemporaryDirectory>> TemporaryDirectory::Create(const std
   }
   // Made before the lock is taken: its destruction takes it, too.
   std::unique_ptr<TemporaryDirectory> directory(new TemporaryDirectory(target, TemporaryName(target)));
+  ENTROFS_ASSIGN_OR_RETURN(Spares spares, TakeSpares());
   Registry& registry = TheRegistry();
   std::lock_guard lock(registry.mutex);
   if (registry.ended) return Error{ErrorCode::kCancelled, "interrupted"};
   if (::mkdir(directory->shelter_.c_str(), 0700) != 0) return SystemError("cannot create " + target, errno);
-  registry.paths.insert(directory->shelter_);
+  registry.paths.emplace(directory->shelter_, std::move(spares));
   // The kernel applies the umask to this one.
   if (::mkdir(directory->path_.c_str(), 0777) == 0) return directory;
   const int failed = errno;
@@ -112,7 +127,8 @@ void TemporaryDirectory::RemoveAll() {
   registry.ended = true;
   // A file that another thread creates meanwhile makes a removal fail: try again.
   constexpr int kTries = 1000;
-  for (const std::string& path : registry.paths) {
+  for (auto& [path, spares] : registry.paths) {
+    spares = Spares();
     std::error_code code;
     for (int i = 0; i < kTries && stdfs::exists(path); ++i) stdfs::remove_all(path, code);
   }

@@ -1,31 +1,46 @@
 #include "packer/read/verify.h"
 
 #include <algorithm>
+#include <memory>
+#include <vector>
 
 #include "base/hash.h"
 #include "packer/read/stream_file.h"
 #include "packer/source/checkpoint.h"
+#include "view/view_reader.h"
 
 namespace entrofs::packer::read {
 namespace {
 
-uint64_t VirtualBytes(const archive::Index& index) {
+uint64_t BytesOf(const view::ViewReader& view) {
   uint64_t total = 0;
-  for (const archive::VirtualFile& file : index.files) total += file.size_bytes;
+  for (const view::File& file : view.files()) total += file.size_bytes;
   return total;
+}
+
+// All views of an archive; the one there is when it has none to choose from.
+Result<std::vector<std::unique_ptr<view::ViewReader>>> OpenViews(const archive::ArchiveReader& reader) {
+  std::vector<std::string> names = view::ViewNames(reader.index());
+  if (names.empty()) names.emplace_back();
+  std::vector<std::unique_ptr<view::ViewReader>> views;
+  for (const std::string& name : names) {
+    ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<view::ViewReader> view, view::ViewReader::Open(reader, name));
+    views.push_back(std::move(view));
+  }
+  return views;
 }
 
 Error WrongHash() { return Error{ErrorCode::kCorrupt, "content does not match the hash in the index"}; }
 
-// Problems of one virtual file.
-size_t CheckFile(const archive::ArchiveReader& reader, const archive::VirtualFile& file, ThreadPool& pool,
-                 Progress& progress, const ProblemSink& problem) {
+// Problems of one file.
+size_t CheckFile(const view::ViewReader& view, const view::File& file, ThreadPool& pool, Progress& progress,
+                 const ProblemSink& problem) {
   size_t problems = 0;
   StreamHash128 hash;
-  const archive::Extent* bad_extent = nullptr;
+  const view::ViewExtent* bad_extent = nullptr;
   // The sink never fails, so neither does the stream.
-  (void)StreamFile(reader, file, pool, [&](StreamedSegment segment) -> Status {
-    progress.Advance(archive::ArchiveReader::SegmentBytes(segment.extent, segment.segment));
+  (void)StreamFile(view, file, pool, [&](StreamedSegment segment) -> Status {
+    progress.Advance(segment.extent.SegmentBytes(segment.segment));
     if (segment.bytes) {
       hash.Update(*segment.bytes);
     } else if (bad_extent != &segment.extent) {
@@ -47,9 +62,9 @@ size_t FirstDifference(ByteSpan a, ByteSpan b) {
   return static_cast<size_t>(std::mismatch(a.begin(), a.end(), b.begin()).first - a.begin());
 }
 
-// Problems of one virtual file against the file it should equal.
-size_t CompareFile(const archive::ArchiveReader& reader, const archive::VirtualFile& file,
-                   const source::SourceFile& source, ThreadPool& pool, Progress& progress, const ProblemSink& problem) {
+// Problems of one file against the file it should equal.
+size_t CompareFile(const view::ViewReader& view, const view::File& file, const source::SourceFile& source,
+                   ThreadPool& pool, Progress& progress, const ProblemSink& problem) {
   if (file.size_bytes != source.size()) {
     problem(file.path + ": has " + std::to_string(file.size_bytes) + " bytes, the source has " +
             std::to_string(source.size()));
@@ -57,7 +72,7 @@ size_t CompareFile(const archive::ArchiveReader& reader, const archive::VirtualF
   }
   Buffer expected;
   StreamHash128 hash;
-  Status status = StreamFile(reader, file, pool, [&](StreamedSegment segment) -> Status {
+  Status status = StreamFile(view, file, pool, [&](StreamedSegment segment) -> Status {
     if (!segment.bytes) return segment.bytes.error();
     ByteSpan bytes = *segment.bytes;
     progress.Advance(bytes.size());
@@ -67,7 +82,7 @@ size_t CompareFile(const archive::ArchiveReader& reader, const archive::VirtualF
     const size_t at = FirstDifference(bytes, expected.span());
     if (at == bytes.size()) return OkStatus();
     return Error{ErrorCode::kCorrupt, "differs from the source at byte " + std::to_string(segment.offset + at) + " (" +
-                                          segment.extent.name + ")"};
+                                          segment.extent.name() + ")"};
   });
   if (status && hash.Digest() != file.hash) status = WrongHash();
   if (!status) problem(file.path + ": " + status.error().message);
@@ -83,41 +98,52 @@ Result<std::unique_ptr<archive::ArchiveReader>> OpenArchive(const std::string& p
 
 size_t FindProblems(const archive::ArchiveReader& reader, ThreadPool& pool, Progress& progress,
                     const ProblemSink& problem) {
-  progress.Start("verifying", VirtualBytes(reader.index()));
   size_t problems = 0;
-  for (const archive::VirtualFile& file : reader.index().files) {
-    problems += CheckFile(reader, file, pool, progress, problem);
-  }
-  if (Result<std::string> report = reader.ReadReport(); !report) {
+  auto tell = [&](const std::string& text) {
     ++problems;
-    problem(report.error().message);
+    problem(text);
+  };
+  Result<std::vector<std::unique_ptr<view::ViewReader>>> views = OpenViews(reader);
+  if (!views) {
+    tell(views.error().message);
+    return problems;
   }
+  uint64_t total = 0;
+  for (const auto& view : *views) total += BytesOf(*view);
+  progress.Start("verifying", total);
+  for (const auto& view : *views) {
+    const std::string prefix = view->name().empty() ? "" : "[" + view->name() + "] ";
+    auto tell_of_view = [&](const std::string& text) { problem(prefix + text); };
+    for (const view::File& file : view->files()) problems += CheckFile(*view, file, pool, progress, tell_of_view);
+  }
+  if (Result<std::string> report = reader.ReadReport(); !report) tell(report.error().message);
   return problems;
 }
 
 Result<size_t> FindDifferences(const archive::ArchiveReader& reader, const std::string& source, ThreadPool& pool,
                                Progress& progress, const ProblemSink& problem) {
   ENTROFS_ASSIGN_OR_RETURN(source::Checkpoint checkpoint, source::ListCheckpoint(source));
-  progress.Start("comparing", VirtualBytes(reader.index()));
+  ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<view::ViewReader> view, view::ViewReader::Open(reader, ""));
+  progress.Start("comparing", BytesOf(*view));
   size_t problems = 0;
   auto tell = [&](const std::string& text) {
     ++problems;
     problem(text);
   };
-  const archive::Index& index = reader.index();
-  auto virtual_file = index.files.begin();
+  const std::vector<view::File>& shown_files = view->files();
+  auto shown = shown_files.begin();
   for (const source::CheckpointFile& file : checkpoint.files) {
-    for (; virtual_file != index.files.end() && virtual_file->path < file.path; ++virtual_file) {
-      tell(virtual_file->path + ": is not in the source");
+    for (; shown != shown_files.end() && shown->path < file.path; ++shown) {
+      tell(shown->path + ": is not in the source");
     }
-    if (virtual_file == index.files.end() || virtual_file->path != file.path) {
+    if (shown == shown_files.end() || shown->path != file.path) {
       tell(file.path + ": is not in the archive");
     } else {
-      problems += CompareFile(reader, *virtual_file++, *file.file, pool, progress, problem);
+      problems += CompareFile(*view, *shown++, *file.file, pool, progress, problem);
     }
   }
-  for (; virtual_file != index.files.end(); ++virtual_file) tell(virtual_file->path + ": is not in the source");
-  if (index.directories != checkpoint.directories) tell("empty directories differ");
+  for (; shown != shown_files.end(); ++shown) tell(shown->path + ": is not in the source");
+  if (view->directories() != checkpoint.directories) tell("empty directories differ");
   if (Result<std::string> report = reader.ReadReport(); !report) tell(report.error().message);
   return problems;
 }

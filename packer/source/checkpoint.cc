@@ -1,9 +1,11 @@
 #include "packer/source/checkpoint.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 
 #include "archive/paths.h"
+#include "packer/source/file_names.h"
 
 namespace entrofs::packer::source {
 namespace {
@@ -32,6 +34,7 @@ class Lister {
     if (status.type() == stdfs::file_type::not_found) return SystemError("cannot read " + root_.string(), ENOENT);
     if (code) return FromSystem(root_, code);
     if (status.type() == stdfs::file_type::directory) {
+      ENTROFS_RETURN_IF_ERROR(RefuseHubCache());
       ENTROFS_RETURN_IF_ERROR(ListDirectory(root_, ""));
     } else if (status.type() == stdfs::file_type::regular) {
       ENTROFS_RETURN_IF_ERROR(AddFile(root_, root_.filename().string()));
@@ -41,10 +44,25 @@ class Lister {
     std::sort(checkpoint_.files.begin(), checkpoint_.files.end(),
               [](const CheckpointFile& a, const CheckpointFile& b) { return a.path < b.path; });
     std::sort(checkpoint_.directories.begin(), checkpoint_.directories.end());
+    std::sort(checkpoint_.left_out.begin(), checkpoint_.left_out.end());
     return std::move(checkpoint_);
   }
 
  private:
+  // The cache of a repository holds every file twice, and of every revision.
+  Status RefuseHubCache() const {
+    std::error_code code;
+    for (const char* folder : {"blobs", "refs", "snapshots"}) {
+      if (!stdfs::is_directory(root_ / folder, code)) return OkStatus();
+    }
+    std::string snapshot = "snapshots/REVISION";
+    if (stdfs::directory_iterator first(root_ / "snapshots", code); !code && first != stdfs::directory_iterator()) {
+      snapshot = "snapshots/" + first->path().filename().string();
+    }
+    return Error{ErrorCode::kInvalidArgument, root_.string() + ": is a cache of Hugging Face's hub; pack one of its " +
+                                                  "snapshots: " + (root_ / snapshot).string()};
+  }
+
   // Lists what is in `folder`, whose path in the checkpoint is `prefix` ("" or "a/b/").
   Status ListDirectory(const stdfs::path& folder, const std::string& prefix) {
     std::error_code code;
@@ -63,6 +81,10 @@ class Lister {
   }
 
   Status AddEntry(const stdfs::path& path, const std::string& name) {
+    if (IsLeavings(path.filename().string())) {
+      checkpoint_.left_out.push_back(name);
+      return OkStatus();
+    }
     if (!archive::IsSafePath(name)) return Refused(path, "an archive cannot hold a file of this name");
     std::error_code code;
     const bool link = stdfs::symlink_status(path, code).type() == stdfs::file_type::symlink;
@@ -94,6 +116,74 @@ class Lister {
   Checkpoint checkpoint_;
 };
 
+// What stands in the place of a large file in a Git repository until it is fetched.
+bool IsLfsPointer(const SourceFile& file) {
+  constexpr std::string_view kStart = "version https://git-lfs.github.com/spec/v1\n";
+  constexpr uint64_t kMostBytes = 1024;
+  std::array<uint8_t, kStart.size()> bytes;
+  return file.size() >= kStart.size() && file.size() <= kMostBytes && file.ReadAt(0, bytes) && AsText(bytes) == kStart;
+}
+
+// Reads the headers of a checkpoint's files, and collects what to tell the user.
+class HeaderReader {
+ public:
+  HeaderReader(Checkpoint checkpoint, bool is_alone) : checkpoint_(std::move(checkpoint)), is_alone_(is_alone) {}
+
+  Result<Checkpoint> Read() {
+    for (CheckpointFile& file : checkpoint_.files) ENTROFS_RETURN_IF_ERROR(ReadOne(file));
+    // One bad file beside good ones is carried along; bad ones alone are no model.
+    if (broken_ && !has_good_) return std::move(*broken_);
+    TellOfNames();
+    return std::move(checkpoint_);
+  }
+
+ private:
+  Status ReadOne(CheckpointFile& file) {
+    if (IsLfsPointer(*file.file)) {
+      return PackAsPlain(file, Error{ErrorCode::kCorrupt, "is a Git LFS pointer, not the file: run 'git lfs pull'"},
+                         HasSuffix(file.path, kSafetensorsSuffix) || HasSuffix(file.path, kGgufSuffix));
+    }
+    if (HasSuffix(file.path, kSafetensorsSuffix)) {
+      Result<SafetensorsHeader> header = ReadSafetensorsHeader(*file.file);
+      if (!header) return PackAsPlain(file, std::move(header.error()), true);
+      file.header = std::move(*header);
+      has_good_ = true;
+    } else if (HasSuffix(file.path, kGgufSuffix)) {
+      Result<GgufHeader> header = ReadGgufHeader(*file.file);
+      if (!header) return PackAsPlain(file, std::move(header.error()), is_alone_);
+      file.gguf = std::move(*header);
+      has_good_ = true;
+    }
+    return OkStatus();
+  }
+
+  // Nothing but its size depends on a header, so a file without one can be packed like any other. `is_model`: it should
+  // have been the model.
+  Status PackAsPlain(const CheckpointFile& file, Error error, bool is_model) {
+    error = std::move(error).WithContext(file.file->path());
+    const bool is_later = error.code == ErrorCode::kUnsupported;  // than what we know
+    if (error.code != ErrorCode::kCorrupt && !is_later) return error;
+    checkpoint_.warnings.push_back(error.message + "; packed like any other file");
+    if (is_model && !is_later && !broken_) broken_ = std::move(error);
+    return OkStatus();
+  }
+
+  void TellOfNames() {
+    std::vector<std::string> paths;
+    for (const CheckpointFile& file : checkpoint_.files) paths.push_back(file.path);
+    for (std::string& line : MissingParts(paths)) checkpoint_.warnings.push_back(std::move(line));
+    if (checkpoint_.left_out.empty()) return;
+    std::string line = "left out: ";
+    for (const std::string& path : checkpoint_.left_out) line += (line.back() == ' ' ? "" : ", ") + path;
+    checkpoint_.warnings.push_back(std::move(line));
+  }
+
+  Checkpoint checkpoint_;
+  const bool is_alone_;
+  std::optional<Error> broken_;
+  bool has_good_ = false;
+};
+
 }  // namespace
 
 uint64_t Checkpoint::size_bytes() const {
@@ -108,27 +198,10 @@ Result<Checkpoint> OpenCheckpoint(const std::string& source) {
   ENTROFS_ASSIGN_OR_RETURN(Checkpoint checkpoint, ListCheckpoint(source));
   std::error_code ignored;
   const bool is_alone = !stdfs::is_directory(source, ignored);
-  if (is_alone && !source.ends_with(kSafetensorsSuffix) && !source.ends_with(kGgufSuffix)) {
+  if (is_alone && !HasSuffix(source, kSafetensorsSuffix) && !HasSuffix(source, kGgufSuffix)) {
     return Error{ErrorCode::kInvalidArgument, source + ": is neither a directory nor a .safetensors or .gguf file"};
   }
-  for (CheckpointFile& file : checkpoint.files) {
-    if (file.path.ends_with(kSafetensorsSuffix)) {
-      Result<SafetensorsHeader> header = ReadSafetensorsHeader(*file.file);
-      if (!header) return std::move(header.error()).WithContext(file.file->path());
-      file.header = std::move(*header);
-    } else if (file.path.ends_with(kGgufSuffix)) {
-      Result<GgufHeader> header = ReadGgufHeader(*file.file);
-      if (header) {
-        file.gguf = std::move(*header);
-        continue;
-      }
-      Error error = std::move(header.error()).WithContext(file.file->path());
-      const bool is_unreadable = error.code != ErrorCode::kCorrupt && error.code != ErrorCode::kUnsupported;
-      if (is_alone || is_unreadable) return error;
-      checkpoint.warnings.push_back(error.message + "; packed like any other file");
-    }
-  }
-  return checkpoint;
+  return HeaderReader(std::move(checkpoint), is_alone).Read();
 }
 
 }  // namespace entrofs::packer::source

@@ -71,7 +71,8 @@ class Parser {
       if (type != kU32) return Corrupt("general.alignment is not a 32-bit number");
       alignment_ = reader_.ReadU32();
       if (!reader_.ok()) return CutShort();
-      if (!std::has_single_bit(alignment_)) return Corrupt("an alignment of " + std::to_string(alignment_));
+      if (!std::has_single_bit(alignment_) && (alignment_ == 0 || alignment_ % 8 != 0))
+        return Corrupt("an alignment of " + std::to_string(alignment_));
       return OkStatus();
     }
     Status status = SkipValue(type, 0);

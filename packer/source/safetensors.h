@@ -31,7 +31,7 @@ struct SafetensorsHeader {
 
 // Parses the JSON of a header, untrusted, of a file of `file_bytes` bytes. Accepts and refuses what huggingface's
 // reader does; of tensors that are named twice the last counts, as there. kCorrupt with a message that names the tensor
-// where one is at fault.
+// where one is at fault; kUnsupported for a dtype that we do not know.
 Result<SafetensorsHeader> ParseSafetensorsHeader(std::string_view json, uint64_t file_bytes);
 
 // Reads and parses the header of `file`. Messages do not name the file.

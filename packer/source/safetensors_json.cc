@@ -60,7 +60,8 @@ const char* FaultOfTensor(Slot slot) {
 class HeaderHandler : public Json::json_sax_t {
  public:
   HeaderJson Take() && { return std::move(header_); }
-  const std::string& error() const { return error_; }
+  // A dtype that we do not know may be one of a later version of the format.
+  Error error() const { return {is_unknown_dtype_ ? ErrorCode::kUnsupported : ErrorCode::kCorrupt, error_}; }
 
   bool null() override {
     Slot slot = NextSlot();
@@ -192,7 +193,10 @@ class HeaderHandler : public Json::json_sax_t {
 
   bool SetDtype(const std::string& name) {
     std::optional<Dtype> dtype = ParseDtype(name);
-    if (!dtype) return FailTensor("unknown dtype '" + name + "'");
+    if (!dtype) {
+      is_unknown_dtype_ = true;
+      return FailTensor("unknown dtype '" + name + "'");
+    }
     tensor_.dtype = *dtype;
     return true;
   }
@@ -241,6 +245,7 @@ class HeaderHandler : public Json::json_sax_t {
 
   HeaderJson header_;
   std::string error_;
+  bool is_unknown_dtype_ = false;
   std::vector<Container> stack_;
   Slot slot_ = Slot::kDocument;  // of the value after the last key
   std::string key_;              // inside __metadata__
@@ -260,7 +265,7 @@ Result<HeaderJson> ParseHeaderJson(std::string_view text) {
     return Error{ErrorCode::kCorrupt, "safetensors header is not JSON at byte " + std::to_string(8 + nul)};
   }
   HeaderHandler handler;
-  if (!Json::sax_parse(text, &handler)) return Error{ErrorCode::kCorrupt, handler.error()};
+  if (!Json::sax_parse(text, &handler)) return handler.error();
   return std::move(handler).Take();
 }
 

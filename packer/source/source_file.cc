@@ -4,8 +4,22 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 
 namespace entrofs::packer::source {
+namespace {
+
+// Some file systems keep times that 64 bits of nanoseconds do not: those get the nearest that they do, in 1677 or 2262.
+int64_t Nanoseconds(const timespec& time) {
+  int64_t nanoseconds = 0;
+  if (__builtin_mul_overflow(int64_t{time.tv_sec}, 1'000'000'000, &nanoseconds) ||
+      __builtin_add_overflow(nanoseconds, int64_t{time.tv_nsec}, &nanoseconds)) {
+    return time.tv_sec < 0 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max();
+  }
+  return nanoseconds;
+}
+
+}  // namespace
 
 Result<std::shared_ptr<const RandomAccessFile>> OpenFiles::Get(const std::string& path) {
   std::lock_guard lock(mutex_);
@@ -27,7 +41,7 @@ Result<FileIdentity> IdentityOf(const std::string& path) {
   identity.device = info.st_dev;
   identity.inode = info.st_ino;
   identity.size_bytes = static_cast<uint64_t>(info.st_size);
-  identity.mtime_ns = int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+  identity.mtime_ns = Nanoseconds(info.st_mtim);
   identity.mode = info.st_mode & 0777;
   return identity;
 }

@@ -89,6 +89,17 @@ TEST_F(EntroPackProcess, WithoutOutputTheArchiveIsNamedLikeTheSourceAndLiesHere)
   ASSERT_EQ(Shell("cd '" + output_ + "' && entro-pack create ../source/model.safetensors >../log"), 0);
   EXPECT_EQ(testing_support::RunEntroPack({"verify", output_ + "/model.entro"}).code, 0);
   EXPECT_EQ(WEXITSTATUS(Shell("cd '" + source_ + "' && entro-pack create . 2>../log")), 2) << "inside the source";
+  // As the hub's cache has it: the file's name is the link's, the model's that of the repository.
+  const std::string cache = folder_.Path("models--meta--llama");
+  ASSERT_EQ(Shell("mkdir -p '" + cache + "/blobs' '" + cache + "/snapshots/1234' && cp '" + source_ +
+                  "/model.safetensors' '" + cache + "/blobs/abcd' && ln -s ../../blobs/abcd '" + cache +
+                  "/snapshots/1234/weights.safetensors'"),
+            0);
+  ASSERT_EQ(Shell("cd '" + output_ + "' && entro-pack create ../models--meta--llama/snapshots/1234 >../log && " +
+                  "entro-pack create ../models--meta--llama/snapshots/1234/weights.safetensors >../log"),
+            0);
+  EXPECT_TRUE(std::filesystem::exists(output_ + "/llama.entro"));
+  EXPECT_TRUE(std::filesystem::exists(output_ + "/weights.entro"));
 }
 
 TEST_F(EntroPackProcess, SaysThatOutputIsFullButNothingWhenItsReaderHasLeft) {
@@ -96,6 +107,47 @@ TEST_F(EntroPackProcess, SaysThatOutputIsFullButNothingWhenItsReaderHasLeft) {
   EXPECT_NE(std::filesystem::file_size(folder_.Path("full")), 0u);
   EXPECT_EQ(Shell("(sleep 0.2; entro-pack --help 2>'" + folder_.Path("left") + "') | true"), 0);
   EXPECT_EQ(std::filesystem::file_size(folder_.Path("left")), 0u);
+}
+
+TEST_F(EntroPackProcess, ClosedDescriptorsChangeNoByte) {
+  ASSERT_EQ(Shell("entro-pack create '" + source_ + "' -o '" + folder_.Path("open.entro") + "' >/dev/null"), 0);
+  for (const char* closed : {"<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"}) {
+    EXPECT_EQ(Shell("entro-pack create '" + source_ + "' -o '" + archive_ + "' " + closed + " 3>&-"), 0) << closed;
+    EXPECT_EQ(Shell("cmp '" + archive_ + "' '" + folder_.Path("open.entro") + "'"), 0) << closed;
+    EXPECT_EQ(Shell("entro-pack verify '" + archive_ + "' " + closed), 0) << closed;
+    EXPECT_EQ(Shell("entro-pack extract '" + archive_ + "' '" + output_ + "/files' " + closed), 0) << closed;
+    EXPECT_EQ(testing_support::Difference(source_, output_ + "/files"), "") << closed;
+    std::filesystem::remove_all(output_);
+    std::filesystem::create_directory(output_);
+  }
+}
+
+TEST_F(EntroPackProcess, LimitsOfTheShellAreErrorsThatLeaveNothing) {
+  const std::string archive = folder_.Path("a.entro");
+  const std::string log = folder_.Path("log");
+  ASSERT_EQ(Shell("entro-pack create '" + source_ + "' -o '" + archive + "' >/dev/null"), 0);
+  const std::string create = "entro-pack create '" + source_ + "' -o '" + archive_ + "'";
+  const std::string quantize = create + " --bits-per-weight 4";
+  const std::string extract = "entro-pack extract '" + archive + "' '" + output_ + "/files'";
+  for (const std::string& command : {create, quantize, extract}) {
+    const int status = Shell("ulimit -f 1000; exec " + command + " >'" + log + "' 2>&1");
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << command;
+    EXPECT_EQ(Shell("grep -q 'File too large' '" + log + "'"), 0) << command;
+    EXPECT_EQ(FilesBeside(), "") << command;
+  }
+  for (int most = 3; most < 12; ++most) {
+    for (const std::string& command : {create, extract}) {
+      const int status = Shell("exec >'" + log + "' 2>&1; ulimit -n " + std::to_string(most) + "; exec " + command);
+      ASSERT_TRUE(WIFEXITED(status)) << most << " " << command;
+      if (WEXITSTATUS(status) == 0) {
+        EXPECT_NE(FilesBeside(), "") << most << " " << command;
+      } else {
+        EXPECT_EQ(FilesBeside(), "") << most << " " << command;
+      }
+      std::filesystem::remove_all(output_);
+      std::filesystem::create_directory(output_);
+    }
+  }
 }
 
 TEST_F(EntroPackProcess, SignalsRemoveTheUnfinishedArchive) {

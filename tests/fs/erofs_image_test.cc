@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <map>
 
 namespace entrofs::fs {
@@ -14,8 +15,8 @@ constexpr ErofsImage::Attributes kAttributes{.owner = 70000, .group = 80000, .mo
 
 using Bytes = std::vector<uint8_t>;
 
-archive::VirtualFile File(const std::string& path, uint64_t size, int64_t mtime_ns = 5, uint32_t mode = 0444) {
-  archive::VirtualFile file;
+view::File File(const std::string& path, uint64_t size, int64_t mtime_ns = 5, uint32_t mode = 0444) {
+  view::File file;
   file.path = path;
   file.size_bytes = size;
   file.mtime_ns = mtime_ns;
@@ -132,7 +133,12 @@ class ImageParser {
   const Bytes image_;
 };
 
-FileTree Tree(const archive::Index& index) { return std::move(*FileTree::Build(index)); }
+struct Listing {
+  std::vector<view::File> files;
+  std::vector<std::string> directories;
+};
+
+FileTree Tree(const Listing& listing) { return std::move(*FileTree::Build(listing.files, listing.directories)); }
 
 ErofsImage Image(const FileTree& tree) {
   auto image = ErofsImage::Build(tree, kAttributes, kChunk);
@@ -140,8 +146,8 @@ ErofsImage Image(const FileTree& tree) {
   return std::move(*image);
 }
 
-archive::Index SampleIndex() {
-  archive::Index index;
+Listing SampleIndex() {
+  Listing index;
   index.files = {File("-first", 1),
                  File("a/b/c", kChunk, 1'700'000'000'123'456'789, 0440),
                  File("a/d", 3 * kChunk + 5, -1),
@@ -191,7 +197,7 @@ TEST(ErofsImage, AttributesAreThoseOfTheMount) {
 }
 
 TEST(ErofsImage, ModesNeverExceedTheMask) {
-  archive::Index index;
+  Listing index;
   index.files = {File("a", 1, 0, 0555)};
   FileTree tree = Tree(index);
   auto image = ErofsImage::Build(tree, {.owner = 0, .group = 0, .mode_mask = 0540}, kChunk);
@@ -211,7 +217,7 @@ TEST(ErofsImage, ChunksOfAFileNeverTouch) {
 }
 
 TEST(ErofsImage, FoldersOfManyBlocksStaySorted) {
-  archive::Index index;
+  Listing index;
   // Of all lengths up to the longest, and on both sides of "." and "..".
   for (int i = 0; i < 2000; ++i) {
     std::string name = std::to_string(i) + std::string(i % 252, static_cast<char>('a' + i % 26));
@@ -222,7 +228,7 @@ TEST(ErofsImage, FoldersOfManyBlocksStaySorted) {
   ErofsImage image = Image(tree);
   ImageParser parsed(Materialize(image, 0, image.size_bytes()));
   EXPECT_EQ(parsed.entries.size(), index.files.size() + 2);
-  for (const archive::VirtualFile& file : index.files) EXPECT_TRUE(parsed.entries.count(file.path)) << file.path;
+  for (const view::File& file : index.files) EXPECT_TRUE(parsed.entries.count(file.path)) << file.path;
 }
 
 TEST(ErofsImage, PartsAreWhatTheWholeHolds) {
@@ -239,7 +245,7 @@ TEST(ErofsImage, PartsAreWhatTheWholeHolds) {
 }
 
 TEST(ErofsImage, MetadataOfATerabyteIsSmall) {
-  archive::Index index;
+  Listing index;
   for (int i = 10; i < 99; ++i) index.files.push_back(File("shard-" + std::to_string(i), 12'345'678'901));
   FileTree tree = Tree(index);
   auto image = ErofsImage::Build(tree, kAttributes, 1 << 20);
@@ -250,7 +256,7 @@ TEST(ErofsImage, MetadataOfATerabyteIsSmall) {
 
 TEST(ErofsImage, WhatErofsCannotAddressIsRefused) {
   for (uint64_t size : {uint64_t{1} << 44, uint64_t{1} << 50, ~uint64_t{0}}) {
-    archive::Index index;
+    Listing index;
     index.files = {File("a", size), File("b", size)};
     FileTree tree = Tree(index);
     auto image = ErofsImage::Build(tree, kAttributes, 1 << 20);

@@ -5,21 +5,17 @@
 namespace entrofs::fs {
 namespace {
 
-archive::Extent Extent(uint64_t plain_bytes, uint32_t segment_bytes, uint64_t place) {
-  archive::Extent extent;
-  extent.plain_bytes = plain_bytes;
-  extent.segment_bytes = segment_bytes;
-  extent.index_archive_offset = place;
-  extent.planes.resize(1);
-  return extent;
+view::ViewExtent Extent(uint64_t plain_bytes, uint32_t segment_bytes, uint32_t number, uint64_t file_offset_bytes) {
+  return {.number = number,
+          .segment_bytes = segment_bytes,
+          .plain_bytes = plain_bytes,
+          .file_offset_bytes = file_offset_bytes};
 }
 
 class FileLayoutTest : public testing::Test {
  protected:
-  FileLayoutTest() {
-    file_.extents = {Extent(10, 256, 100), Extent(0, 256, 150), Extent(600, 256, 200), Extent(256, 256, 300)};
-  }
-  archive::VirtualFile file_;
+  FileLayoutTest() { file_.extents = {Extent(10, 256, 1, 0), Extent(600, 256, 2, 10), Extent(256, 256, 3, 610)}; }
+  view::File file_;
   SegmentNumbering numbering_;
 };
 
@@ -32,7 +28,7 @@ TEST_F(FileLayoutTest, CutsARangeAtSegmentsAndExtents) {
   EXPECT_EQ(pieces[0].size, 5u);
   EXPECT_FALSE(pieces[0].is_whole());
   EXPECT_TRUE(pieces[1].is_whole());
-  EXPECT_EQ(pieces[1].extent, &file_.extents[2]);
+  EXPECT_EQ(pieces[1].extent, &file_.extents[1]);
   EXPECT_TRUE(pieces[2].is_whole());
   EXPECT_EQ(pieces[3].segment, 2u);
   EXPECT_EQ(pieces[3].segment_bytes, 88u);
@@ -62,21 +58,22 @@ TEST_F(FileLayoutTest, OrdinalsNameWholeSegments) {
     EXPECT_EQ(piece.ordinal, ordinal);
     EXPECT_TRUE(piece.is_whole());
   }
-  EXPECT_EQ(layout.WholeSegment(4).extent, &file_.extents[3]);
+  EXPECT_EQ(layout.WholeSegment(4).extent, &file_.extents[2]);
 }
 
 TEST_F(FileLayoutTest, SharedBytesShareTheirNumbers) {
   FileLayout first(file_, numbering_);
-  archive::VirtualFile copy;
-  copy.extents = {file_.extents[2]};
+  view::File copy;
+  copy.extents = {file_.extents[1]};
+  copy.extents[0].file_offset_bytes = 0;
   FileLayout second(copy, numbering_);
   EXPECT_EQ(second.WholeSegment(1).id, first.WholeSegment(2).id);
 }
 
 TEST_F(FileLayoutTest, OnePlaceReadInTwoWaysIsTwoContents) {
   FileLayout first(file_, numbering_);
-  archive::VirtualFile forged;
-  forged.extents = {Extent(100000, 65536, 200)};
+  view::File forged;
+  forged.extents = {Extent(100000, 65536, 2, 0)};
   FileLayout second(forged, numbering_);
   EXPECT_NE(second.WholeSegment(0).id, first.WholeSegment(1).id);
 }

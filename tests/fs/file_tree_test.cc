@@ -5,13 +5,20 @@
 namespace entrofs::fs {
 namespace {
 
-archive::VirtualFile File(const std::string& path, uint64_t size = 10, int64_t mtime_ns = 5) {
-  archive::VirtualFile file;
+view::File File(const std::string& path, uint64_t size = 10, int64_t mtime_ns = 5) {
+  view::File file;
   file.path = path;
   file.size_bytes = size;
   file.mtime_ns = mtime_ns;
   return file;
 }
+
+struct Listing {
+  std::vector<view::File> files;
+  std::vector<std::string> directories;
+};
+
+Result<FileTree> TreeOf(const Listing& listing) { return FileTree::Build(listing.files, listing.directories); }
 
 std::vector<std::string> Names(const FileTree& tree, const Node& folder) {
   std::vector<std::string> names;
@@ -20,7 +27,7 @@ std::vector<std::string> Names(const FileTree& tree, const Node& folder) {
 }
 
 TEST(FileTree, AnEmptyArchiveIsAnEmptyFolder) {
-  auto tree = FileTree::Build({});
+  auto tree = FileTree::Build({}, {});
   ASSERT_TRUE(tree.ok());
   EXPECT_TRUE(tree->root().is_folder());
   EXPECT_TRUE(tree->root().children.empty());
@@ -28,9 +35,9 @@ TEST(FileTree, AnEmptyArchiveIsAnEmptyFolder) {
 }
 
 TEST(FileTree, PathsImplyFolders) {
-  archive::Index index;
+  Listing index;
   index.files = {File("a.json"), File("onnx/model", 7, 9), File("onnx/q/model"), File("z")};
-  auto tree = FileTree::Build(index);
+  auto tree = TreeOf(index);
   ASSERT_TRUE(tree.ok());
   EXPECT_EQ(Names(*tree, tree->root()), (std::vector<std::string>{"a.json", "onnx", "z"}));
   const Node* onnx = tree->FindChild(kRootInode, "onnx");
@@ -47,19 +54,20 @@ TEST(FileTree, PathsImplyFolders) {
 }
 
 TEST(FileTree, EmptyFoldersAreKept) {
-  archive::Index index;
+  Listing index;
   index.files = {File("a/file")};
   index.directories = {"a/empty", "logs"};
-  auto tree = FileTree::Build(index);
+  auto tree = TreeOf(index);
   ASSERT_TRUE(tree.ok());
   EXPECT_EQ(Names(*tree, tree->root()), (std::vector<std::string>{"a", "logs"}));
   EXPECT_EQ(Names(*tree, *tree->FindChild(kRootInode, "a")), (std::vector<std::string>{"empty", "file"}));
+  EXPECT_EQ(tree->FindChild(kRootInode, "logs")->mtime_ns, 5) << "not 1970";
 }
 
 TEST(FileTree, UnknownNamesAndInodesAreNull) {
-  archive::Index index;
+  Listing index;
   index.files = {File("a")};
-  auto tree = FileTree::Build(index);
+  auto tree = TreeOf(index);
   ASSERT_TRUE(tree.ok());
   EXPECT_EQ(tree->Find(0), nullptr);
   EXPECT_EQ(tree->Find(3), nullptr);
@@ -69,18 +77,18 @@ TEST(FileTree, UnknownNamesAndInodesAreNull) {
 }
 
 TEST(FileTree, RefusesPathsThatContradictEachOther) {
-  archive::Index twice;
+  Listing twice;
   twice.files = {File("a"), File("a")};
-  EXPECT_FALSE(FileTree::Build(twice).ok());
-  archive::Index file_and_folder;
+  EXPECT_FALSE(TreeOf(twice).ok());
+  Listing file_and_folder;
   file_and_folder.files = {File("a"), File("a/b")};
-  auto tree = FileTree::Build(file_and_folder);
+  auto tree = TreeOf(file_and_folder);
   ASSERT_FALSE(tree.ok());
   EXPECT_EQ(tree.error().code, ErrorCode::kCorrupt);
-  archive::Index folder_over_file;
+  Listing folder_over_file;
   folder_over_file.files = {File("a")};
   folder_over_file.directories = {"a"};
-  EXPECT_FALSE(FileTree::Build(folder_over_file).ok());
+  EXPECT_FALSE(TreeOf(folder_over_file).ok());
 }
 
 }  // namespace

@@ -245,6 +245,7 @@ int main(int argc, char** argv) {
   entrofs::fuzz::AddTexts(corpus);
   entrofs::fuzz::AddVirtualFiles(corpus);
   entrofs::fuzz::AddSample(corpus, "small", entrofs::testing_support::MixedSample(1));
+  entrofs::fuzz::AddSample(corpus, "small-views", entrofs::testing_support::ViewsSample(1));
   for (const auto& golden : entrofs::golden::GoldenSamples()) {
     entrofs::fuzz::AddSample(corpus, golden.name, golden.make());
   }

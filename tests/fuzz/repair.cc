@@ -15,6 +15,7 @@ constexpr size_t kReportStoredAt = 8;
 constexpr size_t kReportPlainAt = 16;
 constexpr size_t kIndexStoredAt = 40;
 constexpr size_t kIndexPlainAt = 48;
+constexpr size_t kFeaturesAt = 76;
 
 Block RepairBlock(const std::vector<uint8_t>& bytes, uint64_t end, uint64_t wanted_stored, uint64_t wanted_plain) {
   Block block;
@@ -62,6 +63,7 @@ void Repair(std::vector<uint8_t>& bytes) {
   footer.report = RepairBlock(bytes, footer.index.archive_offset, LoadLe<uint64_t>(old + kReportStoredAt),
                               LoadLe<uint64_t>(old + kReportPlainAt));
   footer.archive_bytes = bytes.size();
+  footer.features = LoadLe<uint32_t>(old + kFeaturesAt) & archive::kKnownFeatures;
   auto encoded = archive::EncodeFooter(footer);
   std::copy(encoded.begin(), encoded.end(), bytes.begin() + static_cast<ptrdiff_t>(footer_at));
 
@@ -71,13 +73,11 @@ void Repair(std::vector<uint8_t>& bytes) {
   if (!plain) return;
   auto index = archive::DecodeIndex(*plain, footer.report.archive_offset, footer.features);
   if (!index) return;
-  for (const archive::VirtualFile& file : index->files) {
-    for (const Extent& extent : file.extents) {
-      for (uint64_t page = 0; page * archive::kSegmentsPerIndexPage < extent.segment_count(); ++page) {
-        RepairPage(bytes, extent, page);
-      }
+  archive::ForEachExtent(*index, [&](const Extent& extent) {
+    for (uint64_t page = 0; page * archive::kSegmentsPerIndexPage < extent.segment_count(); ++page) {
+      RepairPage(bytes, extent, page);
     }
-  }
+  });
 }
 
 }  // namespace entrofs::fuzz

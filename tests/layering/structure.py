@@ -19,7 +19,7 @@ ROWS = {
     "packer/read": ["base", "codec", "archive", "view", "packer/source"],
     "packer/pack": ["base", "codec", "archive", "view", "packer/source", "packer/tree", "packer/report", "packer/read"],
     "packer/quantize/arithmetic": ["base", "codec", "packer/source", "packer/tree"],
-    "packer/quantize/selection": ["packer/quantize/arithmetic", "packer/tree"],
+    "packer/quantize/selection": ["base", "packer/source", "packer/tree", "packer/quantize/arithmetic"],
     "packer/quantize/forms": [
         "base", "codec", "archive", "packer/source", "packer/tree", "packer/quantize/arithmetic",
         "packer/quantize/selection"],
@@ -30,10 +30,10 @@ ROWS = {
         "base", "codec", "archive", "packer/source", "packer/tree", "packer/report", "packer/read", "packer/pack",
         "packer/quantize/arithmetic", "packer/quantize"],
     "packer/cli": [
-        "base", "codec", "archive", "packer/source", "packer/tree", "packer/report", "packer/read", "packer/pack",
-        "packer/quantize", "packer/analyze"],
+        "base", "codec", "archive", "view", "packer/source", "packer/tree", "packer/report", "packer/read", "packer/pack",
+        "packer/quantize/selection", "packer/quantize", "packer/analyze"],
     "packer": ["packer/cli"],
-    "fs": ["base", "codec", "archive", "cache"],
+    "fs": ["base", "codec", "archive", "view", "cache"],
 }
 
 # What one folder shows of itself: the only headers that others may include.

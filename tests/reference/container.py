@@ -251,6 +251,8 @@ class Archive:
             return
         names = [view.name for view in self.views]
         check(len(names) <= 64, "too many views")
+        check(len(self.derived) <= 2**22, "too many derived extents")
+        check(all(sum(len(file.extents) for file in view.files) <= 2**22 for view in self.views), "too many extents")
         check(all(a < b for a, b in zip(names, names[1:])) and self.tree_name not in names, "views twice or unsorted")
         for name in names + ([self.tree_name] if self.tree_name else []):
             check(1 <= len(name) <= 64 and set(name) <= set(b"abcdefghijklmnopqrstuvwxyz0123456789-"), "view name")

@@ -6,6 +6,7 @@
 #include "view/kernels/kernels.h"
 
 #ifdef ENTROFS_X86_KERNELS
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -32,14 +33,22 @@ uint64_t GetArithmetic() { return kDefaultArithmetic; }
 void SetArithmetic(uint64_t) {}
 #endif
 
+#ifdef ENTROFS_X86_KERNELS
+// (Clang's __builtin_cpu_supports does not know F16C.)
+bool CpuHasFmaAndF16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_FMA) != 0 && (c & bit_F16C) != 0;
+}
+#endif
+
 }  // namespace
 
 const Kernels& Active() {
   const std::string_view name = codec::ActiveKernels();
 #ifdef ENTROFS_X86_KERNELS
-  static const bool has_avx2 = __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  static const bool has_all_of_avx2 = CpuHasFmaAndF16c();
   if (name == kAvx512Kernels.name) return kAvx512Kernels;
-  if (name == kAvx2Kernels.name && has_avx2) return kAvx2Kernels;
+  if (name == kAvx2Kernels.name && has_all_of_avx2) return kAvx2Kernels;
 #endif
 #ifdef ENTROFS_NEON_KERNELS
   if (name == kNeonKernels.name) return kNeonKernels;

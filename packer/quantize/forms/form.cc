@@ -32,7 +32,7 @@ std::vector<tree::OutputTensor> LayOutNaive(const tree::OutputTensor& input,
 
 std::vector<tree::OutputTensor> LayOutPacked(const tree::OutputTensor& input, const Form& form,
                                              std::shared_ptr<const arithmetic::QuantizedMatrix> matrix) {
-  const uint64_t rows = input.shape[0], columns = input.shape[1];
+  const uint64_t rows = matrix->shape().rows, columns = matrix->shape().columns;
   const uint64_t scales_per_row = form.group_size == 0 ? 1 : columns / form.group_size;
   std::vector<uint8_t> shape(2 * sizeof(uint64_t));
   StoreLe(shape.data(), rows);

@@ -36,7 +36,7 @@ struct TensorPlan {
   std::optional<Form> form;
   // What shows the values that the outputs stand for in the input's place; none where a view cannot compute them, or
   // nothing was quantized.
-  std::optional<tree::ViewPart> values;
+  std::optional<tree::ViewPart> values = std::nullopt;
 };
 
 // The tensors that stand in for `input` in a file of this form, the one with the weights first. Their scheme and

@@ -1,11 +1,14 @@
 #include "packer/quantize/forms/quantization_config.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <vector>
 
+#include "packer/quantize/forms/config_text.h"
+#include "packer/quantize/forms/module_patterns.h"
 #include "packer/quantize/selection/eligibility.h"
 #include "packer/source/json_text.h"
 
@@ -45,14 +48,17 @@ Json GroupOf(const Form& form, const std::vector<std::string>& targets) {
   return group;
 }
 
+// Heads that transformers ties to the embedding, and which need not have a tensor.
+constexpr std::array<const char*, 6> kTiedHeads = {
+    "lm_head", "proj_out", "embed_out", "output_projection", "cls.predictions.decoder", "lm_head.decoder"};
+
+// Every module that may be a Linear layer and is not quantized: any matrix, whatever its name or dtype.
 std::vector<std::string> ModulesToIgnore(std::span<const TensorPlan> tensors) {
-  std::set<std::string> modules = {"lm_head"};
+  std::set<std::string> modules(kTiedHeads.begin(), kTiedHeads.end());
   for (const TensorPlan& tensor : tensors) {
     if (tensor.form) continue;
     const tree::OutputTensor& kept = tensor.outputs.front();
-    selection::Role role = selection::RoleOf(kept);
-    if (role == selection::Role::kLinear || role == selection::Role::kHead)
-      modules.insert(selection::ModuleName(kept.name));
+    if (kept.shape.size() == 2 && kept.name.ends_with(".weight")) modules.insert(selection::ModuleName(kept.name));
   }
   for (const TensorPlan& tensor : tensors) {
     if (tensor.form) modules.erase(selection::ModuleName(tensor.outputs.front().belongs_to));
@@ -61,7 +67,7 @@ std::vector<std::string> ModulesToIgnore(std::span<const TensorPlan> tensors) {
 }
 
 // Of the first quantized tensor: runtimes other than compressed-tensors have one layout for all.
-const Form& AnyLayout(std::span<const TensorPlan> tensors) {
+const Form& AnyForm(std::span<const TensorPlan> tensors) {
   return *std::find_if(tensors.begin(), tensors.end(), [](const TensorPlan& t) { return t.form; })->form;
 }
 
@@ -78,16 +84,19 @@ Json GptqConfig(const Form& form) {
           {"true_sequential", true}};
 }
 
-// A single layout targets every Linear module that is not ignored; of several, each names its modules.
+// The modules of each form, and those left alone, by patterns of their names.
 Json QuantizationConfig(std::span<const TensorPlan> tensors) {
   std::map<Form, std::vector<std::string>> modules;
   for (const TensorPlan& tensor : tensors) {
     if (tensor.form) modules[*tensor.form].push_back(selection::ModuleName(tensor.outputs.front().belongs_to));
   }
   if (modules.empty()) return nullptr;
-  if (AnyLayout(tensors).format == Form::Format::kMlx) return MlxConfig(AnyLayout(tensors));
-  if (AnyLayout(tensors).format == Form::Format::kGptq) return GptqConfig(AnyLayout(tensors));
-  if (modules.size() == 1) modules.begin()->second = {"Linear"};
+  if (AnyForm(tensors).format == Form::Format::kMlx) return MlxConfig(AnyForm(tensors));
+  if (AnyForm(tensors).format == Form::Format::kGptq) return GptqConfig(AnyForm(tensors));
+  const std::vector<std::string> ignored = ModulesToIgnore(tensors);
+  std::vector<std::vector<std::string>> sets = {ignored};
+  for (const auto& [form, targets] : modules) sets.push_back(targets);
+  const std::vector<std::vector<std::string>> patterns = ModulePatterns(sets);
 
   Json config;
   config["quant_method"] = "compressed-tensors";
@@ -95,10 +104,11 @@ Json QuantizationConfig(std::span<const TensorPlan> tensors) {
   config["quantization_status"] = "compressed";
   config["global_compression_ratio"] = nullptr;
   config["kv_cache_scheme"] = nullptr;
-  config["ignore"] = ModulesToIgnore(tensors);
+  config["ignore"] = patterns[0];
   size_t number = 0;
-  for (const auto& [form, targets] : modules) {
-    config["config_groups"]["group_" + std::to_string(number++)] = GroupOf(form, targets);
+  for (const auto& [form, unused] : modules) {
+    config["config_groups"]["group_" + std::to_string(number)] = GroupOf(form, patterns[number + 1]);
+    ++number;
   }
   return config;
 }
@@ -115,22 +125,23 @@ std::string Indented(const std::string& text) {
 
 }  // namespace
 
-Result<std::string> AddQuantizationConfig(std::string_view config_json, std::span<const TensorPlan> tensors) {
-  ENTROFS_ASSIGN_OR_RETURN(Json config, source::ParseJsonText(config_json));
+Result<std::string> AddQuantizationConfig(std::string_view original, std::span<const TensorPlan> tensors) {
+  ENTROFS_ASSIGN_OR_RETURN(Json config, source::ParseJsonText(WithFiniteNumbers(original)));
   if (!config.is_object()) return Error{ErrorCode::kInvalidArgument, "not a JSON object"};
-  if (config.contains("quantization_config") || config.contains("quantization")) {
+  if (SaysQuantized(config)) {
     return Error{ErrorCode::kInvalidArgument, "has a quantization_config: the checkpoint is quantized already"};
   }
   Json addition = QuantizationConfig(tensors);
-  if (addition.is_null()) return std::string(config_json);
+  if (addition.is_null()) return std::string(original);
+  const std::string config_json = WithoutEmptyQuantization(original);
 
   // The last brace closes the object; the new member goes behind the last one.
   const size_t brace = config_json.rfind('}');
   const size_t last = config_json.find_last_not_of(" \t\r\n", brace - 1);
   std::string text(config_json.substr(0, last + 1));
-  if (!config.empty()) text += ',';
+  if (text.back() != '{') text += ',';
   // MLX looks for "quantization" first; its converters write both.
-  if (AnyLayout(tensors).format == Form::Format::kMlx) {
+  if (AnyForm(tensors).format == Form::Format::kMlx) {
     text += "\n  \"quantization\": " + Indented(addition.dump(2)) + ",";
   }
   text += "\n  \"quantization_config\": " + Indented(addition.dump(2)) + "\n";

@@ -9,11 +9,11 @@
 
 namespace entrofs::packer::quantize::forms {
 
-// The text of a checkpoint's config.json with a "quantization_config" added that tells the runtime how the
-// tensors are written as `tensors`, the plans of all of them, say; every other byte stays as it is. Plans that quantize
-// nothing change nothing. Modules whose matrices are not quantized are listed under "ignore", and always lm_head, which
-// need not have a tensor. Errors: kInvalidArgument when the text is not a JSON object or already has a
-// quantization_config.
-Result<std::string> AddQuantizationConfig(std::string_view config_json, std::span<const TensorPlan> tensors);
+// The text of a checkpoint's config.json with a "quantization_config" added that tells the runtime how the tensors are
+// written, of which `tensors` are the plans of all; every other byte stays as it is. Plans that quantize nothing change
+// nothing. "targets" name the modules that are quantized, "ignore" every other matrix and the heads that may be tied to
+// an embedding, all as ModulePatterns writes them. Infinity and NaN in the text stay as they stand.
+// Errors: kInvalidArgument when the text is not a JSON object, or says anywhere that the checkpoint is quantized.
+Result<std::string> AddQuantizationConfig(std::string_view original, std::span<const TensorPlan> tensors);
 
 }  // namespace entrofs::packer::quantize::forms

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -200,7 +201,7 @@ class Lossless : public testing::TestWithParam<Case> {
     Result<PackResult> result = Pack(tree::LosslessTree(*checkpoint), folder.Path("a.entro"), {}, pool, progress);
     EXPECT_TRUE(result.ok()) << result.error().message;
     auto reader = read::OpenArchive(folder.Path("a.entro"));
-    EXPECT_TRUE(read::Extract(**reader, folder.Path("target"), pool, progress).ok());
+    EXPECT_TRUE(read::Extract(**view::ViewReader::Open(**reader, ""), folder.Path("target"), pool, progress).ok());
     EXPECT_EQ(testing_support::Difference(folder.Path("source"), folder.Path("target")), "");
     return static_cast<double>(result->archive_bytes) / static_cast<double>(file.size());
   }

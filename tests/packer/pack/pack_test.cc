@@ -37,7 +37,7 @@ std::string RoundTripDifference(const std::string& archive, const std::string& s
   if (!reader) return reader.error().message;
   ThreadPool pool(2);
   read::NoProgress progress;
-  Status status = read::Extract(**reader, target, pool, progress);
+  Status status = read::Extract(**view::ViewReader::Open(**reader, ""), target, pool, progress);
   if (!status) return status.error().message;
   return Difference(source, target);
 }

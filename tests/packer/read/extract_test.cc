@@ -36,7 +36,7 @@ class ExtractTest : public testing::Test {
 
   Status ExtractTo(const std::string& target) {
     ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<archive::ArchiveReader> reader, OpenArchive(archive_));
-    return Extract(*reader, target, pool_, progress_);
+    return Extract(**view::ViewReader::Open(*reader, ""), target, pool_, progress_);
   }
 
   TemporaryFolder folder_;

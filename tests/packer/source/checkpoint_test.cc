@@ -1,10 +1,13 @@
 #include "packer/source/checkpoint.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <limits>
 
 #include "tests/support/sample_checkpoint.h"
 #include "tests/support/temporary_folder.h"
@@ -108,6 +111,103 @@ TEST(OpenCheckpoint, NamesFileAndTensorThatAreBroken) {
   std::string message = OpenCheckpoint(folder.path()).error().message;
   EXPECT_THAT(message, HasSubstr("bad.safetensors"));
   EXPECT_THAT(message, HasSubstr("layer.weight"));
+}
+
+// A folder with one good file, and `name` of `content`.
+Result<Checkpoint> OpenBesideGoodFile(const TemporaryFolder& folder, const std::string& name,
+                                      const std::string& content) {
+  WriteFile(folder.Path("good.safetensors"), SafetensorsFile({{"t", Dtype::kU8, {3}, "abc"}}));
+  WriteFile(folder.Path(name), content);
+  return OpenCheckpoint(folder.path());
+}
+
+std::string HeaderOfDtype(const std::string& dtype) {
+  const std::string json = R"({"t":{"dtype":")" + dtype + R"(","shape":[3],"data_offsets":[0,3]}})";
+  return std::string(1, static_cast<char>(json.size())) + std::string(7, '\0') + json + "abc";
+}
+
+constexpr char kLfsPointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 34\n";
+
+TEST(OpenCheckpoint, PacksABadFileBesideGoodOnesLikeAnyOther) {
+  for (const std::string& content :
+       {std::string(), std::string("short"), std::string(100, '\xff'), HeaderOfDtype("F2_TOMORROW"),
+        HeaderOfDtype("U8") + "more", std::string(kLfsPointer)}) {
+    for (const char* name : {"bad.safetensors", "bad.gguf", "sub/BAD.SAFETENSORS"}) {
+      TemporaryFolder folder;
+      Result<Checkpoint> checkpoint = OpenBesideGoodFile(folder, name, content);
+      ASSERT_TRUE(checkpoint.ok()) << name << checkpoint.error().message;
+      EXPECT_EQ(checkpoint->files.size(), 2u);
+      for (const CheckpointFile& file : checkpoint->files) {
+        EXPECT_EQ(file.header || file.gguf, file.path == "good.safetensors");
+      }
+      ASSERT_EQ(checkpoint->warnings.size(), 1u);
+      EXPECT_THAT(checkpoint->warnings[0], HasSubstr(name));
+      EXPECT_THAT(checkpoint->warnings[0], HasSubstr("packed like any other file"));
+    }
+  }
+}
+
+TEST(OpenCheckpoint, NeedsNoDtypesButAModel) {
+  TemporaryFolder folder;
+  WriteFile(folder.Path("m.safetensors"), HeaderOfDtype("F2_TOMORROW"));
+  EXPECT_TRUE(OpenCheckpoint(folder.path()).ok());
+  EXPECT_TRUE(OpenCheckpoint(folder.Path("m.safetensors")).ok());
+  WriteFile(folder.Path("m.safetensors"), HeaderOfDtype("U8") + "more");
+  EXPECT_FALSE(OpenCheckpoint(folder.path()).ok());
+  EXPECT_FALSE(OpenCheckpoint(folder.Path("m.safetensors")).ok());
+}
+
+TEST(OpenCheckpoint, SaysHowToGetWhatAnLfsPointerStandsFor) {
+  TemporaryFolder folder;
+  WriteFile(folder.Path("model.safetensors"), kLfsPointer);
+  EXPECT_THAT(OpenCheckpoint(folder.path()).error().message, HasSubstr("run 'git lfs pull'"));
+  EXPECT_THAT(OpenCheckpoint(folder.Path("model.safetensors")).error().message, HasSubstr("run 'git lfs pull'"));
+  TemporaryFolder other;
+  Result<Checkpoint> checkpoint = OpenBesideGoodFile(other, "tokenizer.model", kLfsPointer);
+  ASSERT_TRUE(checkpoint.ok());
+  EXPECT_THAT(checkpoint->warnings, ElementsAre(HasSubstr("tokenizer.model: is a Git LFS pointer")));
+}
+
+TEST(OpenCheckpoint, LeavesOutWhatOtherProgramsLeftAndSaysSo) {
+  TemporaryFolder folder;
+  WriteFile(folder.Path(".git/objects/pack"), "x");
+  WriteFile(folder.Path("sub/._model.safetensors"), "x");
+  WriteFile(folder.Path(".gitattributes"), "x");
+  Result<Checkpoint> checkpoint = OpenBesideGoodFile(folder, "sub/.DS_Store", "x");
+  ASSERT_TRUE(checkpoint.ok());
+  EXPECT_THAT(PathsOf(*checkpoint), ElementsAre(".gitattributes", "good.safetensors"));
+  EXPECT_THAT(checkpoint->warnings, ElementsAre("left out: .git, sub/.DS_Store, sub/._model.safetensors"));
+}
+
+TEST(OpenCheckpoint, TellsWhenPartsAreMissing) {
+  TemporaryFolder folder;
+  Result<Checkpoint> checkpoint = OpenBesideGoodFile(folder, "m-00001-of-00002.safetensors", SafetensorsFile({}));
+  ASSERT_TRUE(checkpoint.ok());
+  EXPECT_THAT(checkpoint->warnings, ElementsAre(HasSubstr("1 of 2 parts")));
+}
+
+TEST(ListCheckpoint, PointsToTheSnapshotOfAHubCache) {
+  TemporaryFolder folder;
+  for (const char* name : {"blobs", "refs", "snapshots/1234"}) std::filesystem::create_directories(folder.Path(name));
+  EXPECT_THAT(ListingError(folder.path()), HasSubstr("snapshots/1234"));
+  EXPECT_EQ(ListingError(folder.Path("snapshots/1234")), "");
+}
+
+TEST(SourceFile, HasTheNearestTimeThatAnArchiveKeeps) {
+  TemporaryFolder folder;
+  WriteFile(folder.Path("f"), "");
+  constexpr int64_t kSecond = 1'000'000'000;
+  for (int64_t seconds : {int64_t{-20'000'000'000}, int64_t{-1}, int64_t{20'000'000'000}}) {
+    const timespec times[2] = {{0, UTIME_OMIT}, {seconds, 5}};
+    ASSERT_EQ(::utimensat(AT_FDCWD, folder.Path("f").c_str(), times, 0), 0);
+    struct stat kept;
+    ASSERT_EQ(::stat(folder.Path("f").c_str(), &kept), 0);  // the file system may have moved it already
+    Result<FileIdentity> identity = IdentityOf(folder.Path("f"));
+    ASSERT_TRUE(identity.ok());
+    const bool fits = std::abs(kept.st_mtim.tv_sec) < std::numeric_limits<int64_t>::max() / kSecond;
+    const int64_t limit = seconds < 0 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max();
+    EXPECT_EQ(identity->mtime_ns, fits ? kept.st_mtim.tv_sec * kSecond + kept.st_mtim.tv_nsec : limit) << seconds;
+  }
 }
 
 TEST(SourceFile, NoticesThatItWasReplaced) {

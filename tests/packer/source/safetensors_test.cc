@@ -89,7 +89,8 @@ class Refused : public testing::TestWithParam<BadHeader> {};
 TEST_P(Refused, AsTheReferenceReaderDoes) {
   Result<SafetensorsHeader> header = Parse(GetParam().json, GetParam().data_bytes);
   ASSERT_FALSE(header.ok()) << GetParam().json;
-  EXPECT_EQ(header.error().code, ErrorCode::kCorrupt);
+  const bool is_later = header.error().message.find("unknown dtype") != std::string::npos;
+  EXPECT_EQ(header.error().code, is_later ? ErrorCode::kUnsupported : ErrorCode::kCorrupt);
   EXPECT_THAT(header.error().message, HasSubstr(GetParam().message));
 }
 INSTANTIATE_TEST_SUITE_P(
