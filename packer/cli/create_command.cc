@@ -260,7 +260,7 @@ void PrintResult(const CreateOptions& options, const source::Checkpoint& checkpo
   out << options.output << ": " << FormatBytes(source_bytes) << " in " << checkpoint.files.size()
       << (checkpoint.files.size() == 1 ? " file -> " : " files -> ") << FormatBytes(result.archive_bytes) << " ("
       << report::Decimal(100 * share, 1) << " %";
-  if (tree.size_bytes() != source_bytes) out << "; mounted, it shows " << FormatBytes(tree.size_bytes());
+  if (tree.shown_bytes() != source_bytes) out << "; mounted, it shows " << FormatBytes(tree.shown_bytes());
   out << ") in " << report::Decimal(seconds, 1) << " s, " << FormatRate(source_bytes, seconds) << "\n\n";
   report::PrintSummary(result.report, result.archive_bytes, out);
 }
@@ -290,7 +290,7 @@ Status Create(const CreateOptions& options, const Streams& streams) {
   }();
   if (!result) return result.error();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const std::string json = report::InspectJson(result->report, tree.size_bytes(), result->archive_bytes) + "\n";
+  const std::string json = report::InspectJson(result->report, tree.shown_bytes(), result->archive_bytes) + "\n";
   if (!options.report.empty()) ENTROFS_RETURN_IF_ERROR(WriteTextFile(options.report, json));
   if (options.json) {
     streams.out << json;

@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 
+#include "packer/quantize/already_quantized.h"
 #include "packer/quantize/archive_estimate.h"
 #include "packer/quantize/quantized_files.h"
 #include "packer/source/safetensors.h"
@@ -57,7 +58,10 @@ class QuantizedTrees::Quantizer {
     }
     planned_ = {};
     warnings_ = checkpoint_.warnings;
-    if (!is_surveyed_) ENTROFS_RETURN_IF_ERROR(SurveyAll());
+    if (!is_surveyed_) {
+      ENTROFS_RETURN_IF_ERROR(CheckIsNotQuantized(checkpoint_));
+      ENTROFS_RETURN_IF_ERROR(SurveyAll());
+    }
     is_surveyed_ = true;
     for (SurveyedGroup& group : groups_) {
       Status status = PlanGroup(group, bits_per_weight, archive_bytes, precision);

@@ -22,6 +22,19 @@ uint64_t OutputTree::size_bytes() const {
   return total;
 }
 
+uint64_t OutputTree::shown_bytes() const {
+  uint64_t total = 0;
+  for (const ViewTree& view : views) {
+    if (view.name != default_view) continue;
+    for (const ViewFile& file : view.files) {
+      for (const ViewPart& part : file.parts) total += part.size_bytes();
+    }
+    return total;
+  }
+  for (const OutputFile& file : files) total += file.is_shown ? file.size_bytes() : 0;
+  return total;
+}
+
 OutputTensor UnchangedTensor(const source::CheckpointFile& file, const source::TensorInfo& info) {
   OutputTensor tensor;
   tensor.name = info.name;

@@ -49,7 +49,8 @@ struct OutputTree {
   // The same about what programs that load the files may miss.
   std::vector<std::string> loading_warnings;
 
-  uint64_t size_bytes() const;  // of all parts of all files
+  uint64_t size_bytes() const;   // of all parts of all files
+  uint64_t shown_bytes() const;  // of the files of the default view
 };
 
 // `file` unchanged: its tensors, if it is a safetensors file, and the bytes around them.

@@ -20,6 +20,8 @@ struct ViewPart {
   std::vector<std::shared_ptr<const RandomAccessFile>> inputs;
   // Computes the bytes from these inputs, whose numbers it leaves open; none: the input as it is.
   std::optional<archive::DerivedExtent> function;
+
+  uint64_t size_bytes() const { return function ? function->plain_bytes : inputs.front()->size(); }
 };
 
 // A file of a view, as parts in order without gaps.

@@ -227,7 +227,7 @@ TEST(EntroPack, CheckpointsThatCannotBePackedAreExitCodeOne) {
   TemporaryFolder folder;
   const std::string source = folder.Path("source");
   WriteLlama(source, Dtype::kBf16, false);
-  WriteFile(source + "/config.json", R"({"quantization_config":{}})");
+  WriteFile(source + "/config.json", R"({"quantization_config":{"bits":4}})");
   ExpectOneLineError(RunEntroPack({"create", source, "-o", folder.Path("a"), "--quant", "uint8"}), 1,
                      "config.json: has a quantization_config");
   std::filesystem::create_symlink("nowhere", source + "/link");

@@ -32,7 +32,7 @@ ROWS = {
     "packer/cli": [
         "base", "codec", "archive", "view", "packer/source", "packer/tree", "packer/report", "packer/read", "packer/pack",
         "packer/quantize/selection", "packer/quantize", "packer/analyze"],
-    "packer": ["packer/cli"],
+    "packer": ["base", "packer/cli"],
     "fs": ["base", "codec", "archive", "view", "cache"],
 }
 

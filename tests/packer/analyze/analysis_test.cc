@@ -245,7 +245,7 @@ TEST(Analyze, ShowsTheLosslessSizeAloneWhereNothingCanBeQuantized) {
 TEST(Analyze, SaysWhereACheckpointIsQuantizedAlready) {
   TemporaryFolder folder;
   WriteLlama(folder.Path("source"), source::Dtype::kBf16, /*shards=*/false);
-  WriteFile(folder.Path("source/config.json"), R"({"quantization_config": {}})");
+  WriteFile(folder.Path("source/config.json"), R"({"quantization_config": {"bits": 4}})");
   Result<Analysis> analysis = AnalyzeFiles(folder.Path("source"));
   ASSERT_TRUE(analysis.ok()) << analysis.error().message;
   EXPECT_EQ(analysis->schemes.size(), 1u);

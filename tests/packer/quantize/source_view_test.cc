@@ -227,6 +227,32 @@ TEST_F(SourceViewTest, AnArchiveThatOnlyShowsSourceStoresNothingElse) {
   EXPECT_TRUE(reader_->index().files.empty());
 }
 
+TEST_F(SourceViewTest, WhatIsQuantizedAlreadyIsRefusedWhereverThatIsSaid) {
+  auto fails_with = [&](const std::string& file, const std::string& text) {
+    std::filesystem::remove_all(source_);
+    WriteLlama(source_, source::Dtype::kBf16, false);
+    WriteFile(source_ + "/" + file, text);
+    Result<source::Checkpoint> checkpoint = source::OpenCheckpoint(source_);
+    EXPECT_TRUE(checkpoint.ok());
+    for (bool packed : {true, false}) {
+      Options options = With(Scheme::kUint8);
+      options.packed_view = packed;
+      const Result<tree::OutputTree> tree = QuantizedTree(*checkpoint, options, pool_);
+      if (tree) return false;
+      EXPECT_EQ(tree.error().code, ErrorCode::kUnsupported);
+      EXPECT_THAT(tree.error().message, testing::HasSubstr("quantized already"));
+    }
+    return true;
+  };
+  EXPECT_TRUE(fails_with("config.json", R"({"quantization_config": {"bits": 4}})"));
+  EXPECT_TRUE(fails_with("config.json", R"({"text_config": {"quantization_config": {"bits": 4}}, "x": Infinity})"));
+  EXPECT_TRUE(fails_with("hf_quant_config.json", R"({"quantization": {"quant_algo": "FP8"}})"));
+  EXPECT_TRUE(fails_with("quantize_config.json", R"({"bits": 4})"));
+  EXPECT_FALSE(fails_with("config.json", R"({"quantization_config": null, "model_type": "llama"})"));
+  EXPECT_FALSE(fails_with("config.json", R"({"quantization_config": {}})"));
+  EXPECT_FALSE(fails_with("quantize_config.json", "{}"));
+}
+
 TEST_F(SourceViewTest, OneMatrixBeyondReasonDoesNotSpoilTheOthers) {
   std::vector<testing_support::SampleTensor> tensors;
   for (int i = 0; i < 6; ++i) {
