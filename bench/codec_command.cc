@@ -49,7 +49,7 @@ above all the ratios, and close other programs.
   huff0    zstd's Huffman stage alone, one table for the whole input, the better of its
            decoders with one (x1) and two symbols per lookup (x2)
   encode   histogram, table and segments, one core
-Peers that were not there when this program was built are left out (README, Building).
+Peers that were not there when this program was built are left out (docs/benchmarks.md names them).
 
 Examples:
   entro-bench codec --inputs int8-row,bf16-tensor    two inputs, in seconds

@@ -11,6 +11,7 @@
 #include <optional>
 #include <ostream>
 
+#include "base/version.h"
 #include "codec/codec.h"
 #include "fs/mount.h"
 #include "fs/mount_options.h"
@@ -168,7 +169,7 @@ struct Subcommand {
 };
 constexpr Subcommand kSubcommands[] = {
     {"mount", "Show the files of an archive in a folder", AddMount},
-    {"umount", "Take them away again", AddUmount},
+    {"umount", "Unmount an archive", AddUmount},
     {"status", "Print what a mount has done so far", AddStatus},
 };
 
@@ -177,7 +178,7 @@ int RunEntrofs(std::vector<std::string> args, const Streams& streams) {
       "Mounts entropy-coded model archives (made by entro-pack): every program that reads the mount sees\n"
       "ordinary files, decoded as they are read. Read-only.",
       "entrofs");
-  app.set_version_flag("--version", "entrofs " ENTROFS_VERSION);
+  app.set_version_flag("--version", std::string("entrofs ") + Version());
   app.require_subcommand(1);
   app.footer(
       "Exit codes: 0 done, 1 failed, 2 the command line makes no sense.\n"

@@ -14,6 +14,7 @@
 #include "codec/kernels/plane_rest.h"
 #include "codec/kernels/prefetch.h"
 #include "codec/kernels/prefix_loop.h"
+#include "codec/kernels/refill_table.h"
 #include "codec/kernels/trellis_divide.h"
 #include "codec/kernels/trellis_path.h"
 
@@ -22,29 +23,6 @@ namespace {
 
 constexpr size_t kPrefetchBytes = 2048;
 constexpr unsigned kGroups = 2;  // of 32 lanes, one byte register each, two 16-bit registers per plane
-
-// Deals the bytes of a refill to four lanes, by the number each takes (two bits per lane): first two bytes of lane i to
-// bytes 2i and 2i + 1, the third to byte 8 + 2i.
-struct RefillTable {
-  alignas(64) uint8_t shuffle[256][16];
-  uint8_t bytes[256];
-};
-
-constexpr RefillTable MakeRefillTable() {
-  RefillTable table = {};
-  for (unsigned index = 0; index < 256; ++index) {
-    uint8_t next = 0;
-    for (uint8_t& slot : table.shuffle[index]) slot = 0x80;
-    for (unsigned lane = 0; lane < 4; ++lane) {
-      for (unsigned i = 0; i < (index >> (2 * lane) & 3); ++i) {
-        table.shuffle[index][i < 2 ? 2 * lane + i : 8 + 2 * lane] = next++;
-      }
-    }
-    table.bytes[index] = next;
-  }
-  return table;
-}
-constexpr RefillTable kRefill = MakeRefillTable();
 
 // log2 of a power of two up to 2^15 by a de Bruijn sequence: kLog2[(power * kDeBruijn & 0xffff) >> 12].
 constexpr uint16_t kDeBruijn = 0x09af;

@@ -8,6 +8,7 @@
 
 #include "codec/kernels/kernels.h"
 #include "codec/kernels/plane_rest.h"
+#include "codec/kernels/refill_table.h"
 
 namespace entrofs::codec {
 namespace {
@@ -19,30 +20,6 @@ constexpr unsigned kGroups = 4;        // of 16 lanes, one byte register each, t
 
 // A table of 64 bytes.
 ENTROFS_INLINE uint8x16x4_t LoadTable(const uint8_t* table) { return vld1q_u8_x4(table); }
-
-// Deals the bytes of a refill to four lanes, by the number each takes (two bits per lane): first two bytes of lane i to
-// bytes 2i and 2i + 1, the third to byte 8 + 2i.
-struct RefillTable {
-  alignas(64) uint8_t shuffle[256][16];
-  uint8_t bytes[256];
-};
-
-constexpr RefillTable MakeRefillTable() {
-  RefillTable table = {};
-  for (unsigned index = 0; index < 256; ++index) {
-    uint8_t next = 0;
-    for (uint8_t& slot : table.shuffle[index]) slot = 0xff;
-    for (unsigned lane = 0; lane < 4; ++lane) {
-      for (unsigned i = 0; i < (index >> (2 * lane) & 3); ++i) {
-        table.shuffle[index][i < 2 ? 2 * lane + i : 8 + 2 * lane] = next++;
-      }
-    }
-    table.bytes[index] = next;
-  }
-  return table;
-}
-
-constexpr RefillTable kRefill = MakeRefillTable();
 
 // The registers of 16 consecutive lanes.
 struct Group {

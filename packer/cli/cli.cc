@@ -10,14 +10,13 @@
 #include <system_error>
 #include <thread>
 
+#include "base/version.h"
 #include "codec/codec.h"
 #include "packer/cli/command.h"
 #include "packer/read/unfinished.h"
 
 namespace entrofs::packer::cli {
 namespace {
-
-constexpr const char* kVersion = "entro-pack 0.1.0";
 
 constexpr std::array kCommands = {
     Command{"create", "pack a checkpoint into an archive", RunCreate},
@@ -58,7 +57,7 @@ int Dispatch(const std::vector<std::string>& args, const Streams& streams) {
     return kOk;
   }
   if (name == "--version" || name == "-V") {
-    streams.out << kVersion << "\n";
+    streams.out << "entro-pack " << Version() << "\n";
     return kOk;
   }
   if (Status kernels = codec::CheckKernelsVariable(); !kernels) {

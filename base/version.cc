@@ -1,0 +1,7 @@
+#include "base/version.h"
+
+namespace entrofs {
+
+const char* Version() { return ENTROFS_VERSION; }
+
+}  // namespace entrofs
