@@ -21,7 +21,6 @@ using SegmentSink = std::function<Status(StreamedSegment)>;
 
 // Decodes all segments of `file`, one of the view's, on `pool` and hands them to `sink` in order, on the
 // calling thread. Stops with the first error of the sink. Memory is bounded. Must not be called from a job of the pool.
-Status StreamFile(const view::ViewReader& view, const view::File& file, ThreadPool& pool,
-                  const SegmentSink& sink);
+Status StreamFile(const view::ViewReader& view, const view::File& file, ThreadPool& pool, const SegmentSink& sink);
 
 }  // namespace entrofs::packer::read

@@ -16,15 +16,15 @@ using ProblemSink = std::function<void(const std::string& problem)>;
 // Opens the archive at `path` for the functions below and for others of packer/.
 Result<std::unique_ptr<archive::ArchiveReader>> OpenArchive(const std::string& path);
 
-// Reads every stored byte of the archive, checks its checksums, decodes everything and compares the hash of each file of
-// each view with the one in the index. Goes on after a problem; one per extent and view is told. Returns the number
+// Reads every stored byte of the archive, checks its checksums, decodes everything and compares the hash of each file
+// of each view with the one in the index. Goes on after a problem; one per extent and view is told. Returns the number
 // told. With views, problems begin with the view's name in brackets.
 size_t FindProblems(const archive::ArchiveReader& reader, ThreadPool& pool, Progress& progress,
                     const ProblemSink& problem);
 
-// Compares the files of the default view with those below `source` (or with the file `source`) byte for byte: files that are on
-// one side only, differing sizes and the first differing byte of each file are problems, as is all that FindProblems
-// would tell. An error when `source` cannot be listed.
+// Compares the files of the default view with those below `source` (or with the file `source`) byte for byte: files
+// that are on one side only, differing sizes and the first differing byte of each file are problems, as is all that
+// FindProblems would tell. An error when `source` cannot be listed.
 Result<size_t> FindDifferences(const archive::ArchiveReader& reader, const std::string& source, ThreadPool& pool,
                                Progress& progress, const ProblemSink& problem);
 

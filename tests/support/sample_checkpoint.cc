@@ -115,9 +115,9 @@ void WriteLlama(const std::string& folder, Dtype dtype, bool shards) {
   add(1, "model.norm.weight", {64});
   add(1, "lm_head.weight", {256, 64});
 
-  WriteFile(
-      folder + "/config.json",
-      "{\n  \"architectures\": [\"LlamaForCausalLM\"],\n  \"hidden_size\": 64,\n  \"intermediate_size\": 172,\n  \"model_type\": \"llama\"\n}\n");
+  WriteFile(folder + "/config.json",
+            "{\n  \"architectures\": [\"LlamaForCausalLM\"],\n  \"hidden_size\": 64,\n  \"intermediate_size\": 172,\n  "
+            "\"model_type\": \"llama\"\n}\n");
   WriteFile(folder + "/tokenizer.json", "{\"model\": {\"vocab\": {\"a\": 0, \"b\": 1}}}\n");
   if (!shards) {
     halves[0].insert(halves[0].end(), halves[1].begin(), halves[1].end());

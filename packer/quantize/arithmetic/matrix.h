@@ -57,7 +57,7 @@ class QuantizedMatrix {
   // What elements [begin, end) lose; with fitted parameters, begin must start a run and end must end one. Adds the
   // codes to `histogram`, and stores them at `codes` unless it is null. Holds a byte per element.
   Result<tree::QuantizationError> Measure(uint64_t begin, uint64_t end, codec::Histogram& histogram,
-                                                uint8_t* codes = nullptr) const;
+                                          uint8_t* codes = nullptr) const;
 
   bool has_codes() const { return codes_ != nullptr; }
   // The same with codes that were read from it, a byte for each element.
