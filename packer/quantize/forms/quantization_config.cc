@@ -73,13 +73,22 @@ const Form& AnyForm(std::span<const TensorPlan> tensors) {
 
 Json MlxConfig(const Form& form) { return {{"group_size", form.group_size}, {"bits", form.bits}}; }
 
-Json GptqConfig(const Form& form) {
+// GPTQModel takes every Linear layer for quantized but those that a "dynamic" rule with "-:" matches, by regular
+// expressions without the prefix of compressed-tensors. `ignored` are patterns as ModulePatterns writes them.
+Json GptqConfig(const Form& form, const std::vector<std::string>& ignored) {
+  constexpr std::string_view kPatternPrefix = "re:";
+  Json dynamic = Json::object();
+  for (const std::string& module : ignored) {
+    const bool is_pattern = module.starts_with(kPatternPrefix);
+    dynamic["-:" + (is_pattern ? module.substr(kPatternPrefix.size()) : "^" + module + "$")] = Json::object();
+  }
   return {{"quant_method", "gptq"},
           {"bits", form.bits},
           {"group_size", form.group_size == 0 ? Json(-1) : Json(form.group_size)},
           {"desc_act", false},
           {"sym", true},
           {"lm_head", false},
+          {"dynamic", dynamic},
           {"checkpoint_format", "gptq"},
           {"true_sequential", true}};
 }
@@ -92,11 +101,11 @@ Json QuantizationConfig(std::span<const TensorPlan> tensors) {
   }
   if (modules.empty()) return nullptr;
   if (AnyForm(tensors).format == Form::Format::kMlx) return MlxConfig(AnyForm(tensors));
-  if (AnyForm(tensors).format == Form::Format::kGptq) return GptqConfig(AnyForm(tensors));
   const std::vector<std::string> ignored = ModulesToIgnore(tensors);
   std::vector<std::vector<std::string>> sets = {ignored};
   for (const auto& [form, targets] : modules) sets.push_back(targets);
   const std::vector<std::vector<std::string>> patterns = ModulePatterns(sets);
+  if (AnyForm(tensors).format == Form::Format::kGptq) return GptqConfig(AnyForm(tensors), patterns[0]);
 
   Json config;
   config["quant_method"] = "compressed-tensors";

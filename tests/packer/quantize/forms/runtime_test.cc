@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "packer/quantize/forms/quantization_config.h"
 #include "packer/quantize/planner.h"
@@ -170,6 +171,27 @@ TEST(Runtime, ConfigurationsNameTheLayout) {
   EXPECT_EQ(gptq["group_size"], 64);
   EXPECT_EQ(gptq["sym"], true);
   EXPECT_EQ(config_of(With(Scheme::kInt8Channel), Runtime::kGptq)["quantization_config"]["group_size"], -1);
+}
+
+TEST(Runtime, GptqConfigurationsNameWhatIsNotQuantized) {
+  Options options = With(Scheme::kInt8Channel);
+  options.exclude = {"*q_proj*"};
+  Result<Plan> plan =
+      PlanFor(options, Runtime::kGptq,
+              {RandomMatrix("model.layers.0.self_attn.q_proj.weight", source::Dtype::kBf16, 32, 128, 0, 1),
+               RandomMatrix("model.layers.0.self_attn.k_proj.weight", source::Dtype::kBf16, 32, 128, 0, 2)});
+  ASSERT_TRUE(plan.ok());
+  Result<std::string> text = forms::AddQuantizationConfig("{}", plan->tensors);
+  ASSERT_TRUE(text.ok());
+  const auto config = nlohmann::json::parse(*text)["quantization_config"];
+  bool excludes_query = false;
+  for (const auto& [pattern, rule] : config["dynamic"].items()) {
+    ASSERT_EQ(pattern.substr(0, 2), "-:");
+    const std::regex module(pattern.substr(2));
+    excludes_query = excludes_query || std::regex_search("model.layers.0.self_attn.q_proj", module);
+    EXPECT_FALSE(std::regex_search("model.layers.0.self_attn.k_proj", module)) << pattern;
+  }
+  EXPECT_TRUE(excludes_query);
 }
 
 }  // namespace
