@@ -4,6 +4,7 @@
 #include "base/thread_pool.h"
 #include "base/units.h"
 #include "packer/cli/command.h"
+#include "packer/cli/dry_run.h"
 #include "packer/cli/view_choice.h"
 #include "packer/pack/pack.h"
 #include "packer/quantize/fitted_tree.h"
@@ -38,6 +39,7 @@ struct CreateOptions {
   size_t threads = 0;
   bool verify = true;
   bool json = false;
+  bool dry_run = false;
   std::string report;
 };
 
@@ -123,6 +125,8 @@ void DescribeCoding(CLI::App& app, CreateOptions& options) {
   AddThreadsOption(app, options.threads);
   app.add_flag("--verify,!--no-verify", options.verify,
                "Read the archive back before it gets its name (default), or do not");
+  app.add_flag("--dry-run", options.dry_run,
+               "Show for every tensor whether it would be quantized, and why; write nothing");
   app.add_flag("--json", options.json, "Print the summary as JSON, as inspect --json does");
   app.add_option("--report", options.report, "Keep what --json prints in this file")->type_name("FILE");
 }
@@ -219,12 +223,11 @@ Status CheckPatterns(const source::Checkpoint& checkpoint, const CreateOptions& 
   return OkStatus();
 }
 
-Result<tree::OutputTree> BuildTree(const source::Checkpoint& checkpoint, const CreateOptions& options,
-                                   const pack::PackOptions& pack, ThreadPool& pool, std::string& view_note) {
-  std::optional<quantize::Scheme> scheme = quantize::ParseScheme(SchemeName(options));
-  if (!scheme) return tree::LosslessTree(checkpoint);
+// What is asked of quantization. `view_note` becomes what the archive shows and why. Requires: a scheme.
+Result<quantize::Options> QuantizationOptions(const source::Checkpoint& checkpoint, const CreateOptions& options,
+                                              uint32_t segment_bytes, std::string& view_note) {
   quantize::Options quantization;
-  quantization.scheme = *scheme;
+  quantization.scheme = *quantize::ParseScheme(SchemeName(options));
   ENTROFS_ASSIGN_OR_RETURN(ViewChoice choice, ChooseView(checkpoint, options.view, !options.form.empty()));
   view_note = choice.why;
   quantization.packed_view = choice.is_packed;
@@ -232,7 +235,7 @@ Result<tree::OutputTree> BuildTree(const source::Checkpoint& checkpoint, const C
   quantization.group_size = options.group_size;
   quantization.symmetric = options.symmetric;
   quantization.trellis = options.trellis;
-  quantization.segment_bytes = pack.segment_bytes;
+  quantization.segment_bytes = segment_bytes;
   if (options.bits_per_weight > 0) quantization.bits_per_weight = options.bits_per_weight;
   if (!options.size.empty()) {
     ENTROFS_ASSIGN_OR_RETURN(quantization.archive_bytes, ParseBytes(options.size));
@@ -243,6 +246,14 @@ Result<tree::OutputTree> BuildTree(const source::Checkpoint& checkpoint, const C
   quantization.include = options.include;
   quantization.exclude = options.exclude;
   ENTROFS_RETURN_IF_ERROR(CheckPatterns(checkpoint, options));
+  return quantization;
+}
+
+Result<tree::OutputTree> BuildTree(const source::Checkpoint& checkpoint, const CreateOptions& options,
+                                   const pack::PackOptions& pack, ThreadPool& pool, std::string& view_note) {
+  if (!quantize::ParseScheme(SchemeName(options))) return tree::LosslessTree(checkpoint);
+  ENTROFS_ASSIGN_OR_RETURN(const quantize::Options quantization,
+                           QuantizationOptions(checkpoint, options, pack.segment_bytes, view_note));
   ENTROFS_ASSIGN_OR_RETURN(tree::OutputTree tree, quantize::FittedTree(checkpoint, quantization, pack, pool));
   if (!quantize::HoldsQuantizedTensors(tree)) {
     return Error{ErrorCode::kUnsupported, options.source +
@@ -265,7 +276,24 @@ void PrintResult(const CreateOptions& options, const source::Checkpoint& checkpo
   report::PrintSummary(result.report, result.archive_bytes, out);
 }
 
+// Shows what create would quantize, and writes nothing.
+Status DryRun(const CreateOptions& options, const Streams& streams) {
+  if (SchemeName(options) == "none") {
+    return Usage("--dry-run shows what would be quantized: it needs --quant, --bits-per-weight or --size");
+  }
+  ENTROFS_ASSIGN_OR_RETURN(const uint32_t segment_bytes, ParseSegmentSize(options.segment_size));
+  ENTROFS_RETURN_IF_ERROR(CheckQuantization(options));
+  ENTROFS_ASSIGN_OR_RETURN(const source::Checkpoint checkpoint, source::OpenCheckpoint(options.source));
+  std::string view_note;
+  ENTROFS_ASSIGN_OR_RETURN(const quantize::Options quantization,
+                           QuantizationOptions(checkpoint, options, segment_bytes, view_note));
+  PrintDecisions(checkpoint, quantization, options.json, streams.out);
+  if (!options.json) streams.out << "shows: " << view_note << "\n";
+  return OkStatus();
+}
+
 Status Create(const CreateOptions& options, const Streams& streams) {
+  if (options.dry_run) return DryRun(options, streams);
   pack::PackOptions pack;
   if (options.target == "edge" && options.codec != "auto") {
     return Usage("--target edge: chooses codecs, and --codec " + options.codec + " leaves no choice");

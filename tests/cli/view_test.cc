@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
 #include "tests/cli/run_entro_pack.h"
 #include "tests/support/sample_checkpoint.h"
 #include "tests/support/temporary_folder.h"
@@ -71,6 +74,22 @@ TEST_F(ViewOptionTest, OptionsWithoutEffectAreErrors) {
   EXPECT_EQ(include.code, 2);
   EXPECT_THAT(include.err, HasSubstr("--include *.nobody: no tensor has such a name"));
   EXPECT_THAT(Create({"--quant", "uint8", "--exclude", "nobody.*"}).err, HasSubstr("--exclude nobody.*: no tensor"));
+}
+
+TEST_F(ViewOptionTest, DryRunTellsOfEveryTensorAndWritesNothing) {
+  const CliResult table = Create({"--quant", "uint8", "--dry-run", "--exclude", "*v_proj*"});
+  EXPECT_EQ(table.code, 0) << table.err;
+  EXPECT_THAT(table.out,
+              testing::ContainsRegex("yes +linear +BF16 +\\[64, 64\\] +model.layers.0.self_attn.q_proj.weight"));
+  EXPECT_THAT(table.out,
+              testing::ContainsRegex("no +--exclude +BF16 +\\[64, 64\\] +model.layers.0.self_attn.v_proj.weight"));
+  EXPECT_THAT(table.out, HasSubstr("12 of 21 tensors would be quantized"));
+  const CliResult json = Create({"--quant", "uint8", "--view", "source", "--dry-run", "--json"});
+  const auto tensors = nlohmann::json::parse(json.out)["tensors"];
+  ASSERT_EQ(tensors.size(), 21u);
+  for (const auto& tensor : tensors) EXPECT_FALSE(tensor["reason"].get<std::string>().empty());
+  EXPECT_FALSE(std::filesystem::exists(archive_));
+  EXPECT_EQ(Create({"--dry-run"}).code, 2);
 }
 
 TEST_F(ViewOptionTest, NothingToQuantizeIsAnError) {
