@@ -13,8 +13,7 @@ enum class PackedLoading {
 };
 
 // How checkpoints of this `model_type` (of a config.json) load in the form of compressed-tensors. What is kWrong is
-// refused in packed form; what is kUnknown is packed only when asked for by name. docs/architectures.md has the table,
-// and scripts/test-architectures makes it.
+// refused in packed form; what is kUnknown is packed only when asked for by name.
 PackedLoading PackedLoadingOf(std::string_view model_type);
 
 // The model_type that a config.json names at its top level; empty when it names none or is not JSON.
