@@ -150,12 +150,18 @@ void PageFiller::Work() {
   }
 }
 
+PageFiller::OwnDescriptor::~OwnDescriptor() {
+  if (fd_ >= 0) (void)::syscall(SYS_close, fd_);
+}
+
 // In steps of the kernel's read-ahead, beginning where the reader is.
 void PageFiller::Fill(const Job& job, Opened& file) {
   if (!file.file.ok() || file.inode != job.inode) {
     constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
     file = {};  // closes one before it opens the other
-    file = {job.inode, FileDescriptor(::open(mount_.path_of(job.inode).c_str(), kFlags))};
+    file = {
+        job.inode,
+        OwnDescriptor(static_cast<int>(::syscall(SYS_openat, AT_FDCWD, mount_.path_of(job.inode).c_str(), kFlags)))};
   }
   if (!file.file.ok()) return;
   // The kernel reads each step from its beginning, and those who go backwards want its end first.

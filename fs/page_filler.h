@@ -9,8 +9,8 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 
-#include "base/file_descriptor.h"
 #include "fs/range.h"
 #include "fs/read_pattern.h"
 
@@ -63,9 +63,27 @@ class PageFiller {
     Range bytes;
     bool backward = false;
   };
+  // A descriptor in the filler thread's own table. Opened and closed by bare system calls: its number means another
+  // file in the rest of the process, which tools that follow descriptors by number (ThreadSanitizer) would mix up.
+  class OwnDescriptor {
+   public:
+    OwnDescriptor() = default;
+    explicit OwnDescriptor(int fd) : fd_(fd) {}
+    ~OwnDescriptor();
+    OwnDescriptor(OwnDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    OwnDescriptor& operator=(OwnDescriptor&& other) noexcept {
+      std::swap(fd_, other.fd_);
+      return *this;
+    }
+    bool ok() const { return fd_ >= 0; }
+    int get() const { return fd_; }
+
+   private:
+    int fd_ = -1;
+  };
   struct Opened {
     uint64_t inode = 0;
-    FileDescriptor file;
+    OwnDescriptor file;
   };
   struct Place {
     uint64_t inode = 0;
