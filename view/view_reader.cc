@@ -80,6 +80,12 @@ Result<std::unique_ptr<ViewReader>> ViewReader::Open(const ArchiveReader& reader
   return Error{ErrorCode::kInvalidArgument, "the archive has no view '" + archive::Printable(name) + "': " + which};
 }
 
+uint64_t ViewReader::size_bytes() const {
+  uint64_t total = 0;
+  for (const File& file : files_) total += file.size_bytes;
+  return total;
+}
+
 void ViewReader::LoadTree() {
   directories_ = &reader_.index().directories;
   files_.reserve(reader_.index().files.size());

@@ -64,6 +64,7 @@ class ViewReader {
   const std::string& name() const { return name_; }  // "" for an archive without views
   const std::vector<std::string>& directories() const { return *directories_; }
   const std::vector<File>& files() const { return files_; }  // sorted by path
+  uint64_t size_bytes() const;                               // of all files
   const archive::ArchiveReader& archive() const { return reader_; }
 
   // Working memory of one thread.

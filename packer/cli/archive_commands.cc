@@ -15,12 +15,6 @@ namespace {
 
 using archive::ArchiveReader;
 
-uint64_t BytesOf(const view::ViewReader& view) {
-  uint64_t total = 0;
-  for (const view::File& file : view.files()) total += file.size_bytes;
-  return total;
-}
-
 struct OpenedView {
   std::unique_ptr<ArchiveReader> archive;
   std::unique_ptr<view::ViewReader> view;
@@ -41,7 +35,7 @@ void PrintViews(const ArchiveReader& reader, std::ostream& out) {
   for (const std::string& name : view::ViewNames(reader.index())) {
     Result<std::unique_ptr<view::ViewReader>> view = view::ViewReader::Open(reader, name);
     if (!view) continue;
-    out << "view " << name << ": shows " << FormatBytes(BytesOf(**view)) << " in " << (*view)->files().size()
+    out << "view " << name << ": shows " << FormatBytes((*view)->size_bytes()) << " in " << (*view)->files().size()
         << " files; "
         << (name == "source" ? "loads wherever the checkpoint does" : "for runtimes that compute on codes")
         << (name == reader.index().default_view ? "; the default" : "") << "\n";
@@ -54,7 +48,7 @@ Status Inspect(const std::string& path, bool json, const Streams& streams) {
   Result<report::Report> report = report::ParseReport(text);
   if (!report) return std::move(report.error()).WithContext(path);
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<view::ViewReader> view, view::ViewReader::Open(*reader, ""));
-  const uint64_t virtual_bytes = BytesOf(*view);
+  const uint64_t virtual_bytes = view->size_bytes();
   if (json) {
     streams.out << report::InspectJson(*report, virtual_bytes, reader->archive_bytes()) << "\n";
     return OkStatus();
@@ -111,7 +105,7 @@ Status Verify(const VerifyOptions& options, const Streams& streams) {
                                           (problems.size() == 1 ? " problem" : " problems")};
   }
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<view::ViewReader> view, view::ViewReader::Open(*reader, ""));
-  streams.out << options.path << ": " << view->files().size() << " files, " << FormatBytes(BytesOf(*view))
+  streams.out << options.path << ": " << view->files().size() << " files, " << FormatBytes(view->size_bytes())
               << (options.source.empty() ? ", every byte as it was written" : ", equal to " + options.source) << "\n";
   return OkStatus();
 }

@@ -101,9 +101,7 @@ Status ExtractFile(const view::ViewReader& view, const view::File& file, const s
 }  // namespace
 
 Status Extract(const view::ViewReader& view, const std::string& target, ThreadPool& pool, Progress& progress) {
-  uint64_t total = 0;
-  for (const view::File& file : view.files()) total += file.size_bytes;
-  progress.Start("extracting", total);
+  progress.Start("extracting", view.size_bytes());
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<TemporaryDirectory> directory, TemporaryDirectory::Create(target));
   for (const std::string& path : view.directories()) {
     ENTROFS_RETURN_IF_ERROR(MakeDirectories(directory->path(), path));

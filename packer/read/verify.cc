@@ -12,12 +12,6 @@
 namespace entrofs::packer::read {
 namespace {
 
-uint64_t BytesOf(const view::ViewReader& view) {
-  uint64_t total = 0;
-  for (const view::File& file : view.files()) total += file.size_bytes;
-  return total;
-}
-
 // All views of an archive; the one there is when it has none to choose from.
 Result<std::vector<std::unique_ptr<view::ViewReader>>> OpenViews(const archive::ArchiveReader& reader) {
   std::vector<std::string> names = view::ViewNames(reader.index());
@@ -109,7 +103,7 @@ size_t FindProblems(const archive::ArchiveReader& reader, ThreadPool& pool, Prog
     return problems;
   }
   uint64_t total = 0;
-  for (const auto& view : *views) total += BytesOf(*view);
+  for (const auto& view : *views) total += view->size_bytes();
   progress.Start("verifying", total);
   for (const auto& view : *views) {
     const std::string prefix = view->name().empty() ? "" : "[" + view->name() + "] ";
@@ -124,7 +118,7 @@ Result<size_t> FindDifferences(const archive::ArchiveReader& reader, const std::
                                Progress& progress, const ProblemSink& problem) {
   ENTROFS_ASSIGN_OR_RETURN(source::Checkpoint checkpoint, source::ListCheckpoint(source));
   ENTROFS_ASSIGN_OR_RETURN(std::unique_ptr<view::ViewReader> view, view::ViewReader::Open(reader, ""));
-  progress.Start("comparing", BytesOf(*view));
+  progress.Start("comparing", view->size_bytes());
   size_t problems = 0;
   auto tell = [&](const std::string& text) {
     ++problems;
