@@ -169,16 +169,7 @@ Result<Extent> ReadExtent(ByteReader& reader, const std::vector<Table>& tables, 
 
 Result<VirtualFile> ReadFile(ByteReader& reader, const std::vector<Table>& tables, uint32_t features) {
   VirtualFile file;
-  file.path = ReadText(reader);
-  file.mode = reader.ReadU16();
-  file.mtime_ns = static_cast<int64_t>(reader.ReadU64());
-  file.size_bytes = reader.ReadU64();
-  ByteSpan hash = reader.ReadBytes(file.hash.size());
-  uint32_t extent_count = ReadCount(reader, kExtentFixedBytes);
-  if (!reader.ok()) return Corrupt("broken file record");
-  std::copy(hash.begin(), hash.end(), file.hash.begin());
-  if ((file.mode & ~0555u) != 0) return Corrupt("file with mode bits it must not have");
-  file.extents.reserve(extent_count);
+  ENTROFS_ASSIGN_OR_RETURN(const uint32_t extent_count, ReadFileFields(reader, kExtentFixedBytes, file));
   uint64_t size = 0;
   for (uint32_t i = 0; i < extent_count; ++i) {
     ENTROFS_ASSIGN_OR_RETURN(Extent extent, ReadExtent(reader, tables, features));
@@ -297,12 +288,7 @@ std::vector<uint8_t> EncodeIndex(const Index& index) {
   for (const std::string& path : index.directories) WriteText(writer, path);
   writer.WriteU32(static_cast<uint32_t>(index.files.size()));
   for (const VirtualFile& file : index.files) {
-    WriteText(writer, file.path);
-    writer.WriteU16(static_cast<uint16_t>(file.mode));
-    writer.WriteU64(static_cast<uint64_t>(file.mtime_ns));
-    writer.WriteU64(file.size_bytes);
-    writer.WriteBytes(ByteSpan(file.hash));
-    writer.WriteU32(static_cast<uint32_t>(file.extents.size()));
+    WriteFileFields(writer, file);
     for (const Extent& extent : file.extents) WriteExtent(writer, extent, numbers);
   }
   if (index.has_views()) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <vector>
@@ -33,6 +34,33 @@ inline uint32_t ReadCount(ByteReader& reader, size_t record_bytes) {
     return 0;
   }
   return count;
+}
+
+// What the records of files and of views' files have in common: all but their extents.
+template <typename File>
+void WriteFileFields(ByteWriter& writer, const File& file) {
+  WriteText(writer, file.path);
+  writer.WriteU16(static_cast<uint16_t>(file.mode));
+  writer.WriteU64(static_cast<uint64_t>(file.mtime_ns));
+  writer.WriteU64(file.size_bytes);
+  writer.WriteBytes(ByteSpan(file.hash));
+  writer.WriteU32(static_cast<uint32_t>(file.extents.size()));
+}
+
+// Reads them and returns the number of extents, each of which takes at least `extent_bytes` of what follows.
+template <typename File>
+Result<uint32_t> ReadFileFields(ByteReader& reader, size_t extent_bytes, File& file) {
+  file.path = ReadText(reader);
+  file.mode = reader.ReadU16();
+  file.mtime_ns = static_cast<int64_t>(reader.ReadU64());
+  file.size_bytes = reader.ReadU64();
+  const ByteSpan hash = reader.ReadBytes(file.hash.size());
+  const uint32_t extent_count = ReadCount(reader, extent_bytes);
+  if (!reader.ok()) return CorruptIndex("broken file record");
+  std::copy(hash.begin(), hash.end(), file.hash.begin());
+  if ((file.mode & ~0555u) != 0) return CorruptIndex("file with mode bits it must not have");
+  file.extents.reserve(extent_count);
+  return extent_count;
 }
 
 // The part of the index behind the pool: derived extents and views.

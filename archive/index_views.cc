@@ -120,16 +120,7 @@ Result<DerivedExtent> ReadDerived(ByteReader& reader) {
 
 Result<ViewFile> ReadViewFile(ByteReader& reader) {
   ViewFile file;
-  file.path = ReadText(reader);
-  file.mode = reader.ReadU16();
-  file.mtime_ns = static_cast<int64_t>(reader.ReadU64());
-  file.size_bytes = reader.ReadU64();
-  ByteSpan hash = reader.ReadBytes(file.hash.size());
-  const uint32_t extent_count = ReadCount(reader, sizeof(uint32_t));
-  if (!reader.ok()) return Corrupt("broken file record of a view");
-  std::copy(hash.begin(), hash.end(), file.hash.begin());
-  if ((file.mode & ~0555u) != 0) return Corrupt("file with mode bits it must not have");
-  file.extents.reserve(extent_count);
+  ENTROFS_ASSIGN_OR_RETURN(const uint32_t extent_count, ReadFileFields(reader, sizeof(uint32_t), file));
   for (uint32_t i = 0; i < extent_count; ++i) file.extents.push_back(reader.ReadU32());
   return file;
 }
@@ -254,12 +245,7 @@ void WriteViews(ByteWriter& writer, const Index& index) {
     for (const std::string& path : view.directories) WriteText(writer, path);
     writer.WriteU32(static_cast<uint32_t>(view.files.size()));
     for (const ViewFile& file : view.files) {
-      WriteText(writer, file.path);
-      writer.WriteU16(static_cast<uint16_t>(file.mode));
-      writer.WriteU64(static_cast<uint64_t>(file.mtime_ns));
-      writer.WriteU64(file.size_bytes);
-      writer.WriteBytes(ByteSpan(file.hash));
-      writer.WriteU32(static_cast<uint32_t>(file.extents.size()));
+      WriteFileFields(writer, file);
       for (uint32_t number : file.extents) writer.WriteU32(number);
     }
   }
